@@ -1,0 +1,1 @@
+"""Analyzers and effects, one file each, and the service that runs them."""

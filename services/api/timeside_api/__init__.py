@@ -1,0 +1,1 @@
+"""The gateway: HTTP, dispatcher and recorder; the only package that talks to PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Decoders, and the service that runs them."""

@@ -1,0 +1,1 @@
+"""Graphers, and the service that runs them."""

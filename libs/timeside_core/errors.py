@@ -1,0 +1,73 @@
+"""Every error TimeSide raises on purpose; catching `TimesideError` is what most callers need.
+
+TimesideError
+├── UnknownProcessorError   no processor of that id (also a KeyError)
+├── ParameterError          a parameter outside its rule (also a ValueError)
+├── PipelineError           processors that cannot be joined (also a ValueError)
+├── SegmentError            a segment outside the media (also a ValueError)
+├── MediaError              media that cannot be decoded
+│   ├── NoAudioError        readable, but without an audio stream
+│   └── LimitError          decodes to more than its limits allow
+├── EncodingError           audio that cannot be encoded or written
+│   └── OutputExistsError   the output exists and overwriting was not asked for (also a FileExistsError)
+├── ProcessorError          a processor failed while it ran; names it
+├── FormatError             a result file that cannot be read or written (also a ValueError)
+└── CancelledError          the run was cancelled by its owner
+
+A message names the thing, the value and the rule.
+"""
+
+
+class TimesideError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class UnknownProcessorError(TimesideError, KeyError):
+    """No processor has the id that was asked for."""
+
+    def __str__(self) -> str:  # KeyError would show the repr of its message
+        return str(self.args[0]) if self.args else ""
+
+
+class ParameterError(TimesideError, ValueError):
+    """A parameter is outside its rule."""
+
+
+class PipelineError(TimesideError, ValueError):
+    """Processors that cannot be joined in this way."""
+
+
+class SegmentError(TimesideError, ValueError):
+    """A segment that does not lie inside its media."""
+
+
+class MediaError(TimesideError):
+    """Media that cannot be decoded."""
+
+
+class NoAudioError(MediaError):
+    """Media that can be read but holds no audio stream."""
+
+
+class LimitError(MediaError):
+    """Media that decodes to more than its limits allow."""
+
+
+class EncodingError(TimesideError):
+    """Audio that cannot be encoded or written."""
+
+
+class OutputExistsError(EncodingError, FileExistsError):
+    """The output exists and overwriting was not asked for."""
+
+
+class ProcessorError(TimesideError):
+    """A processor failed while it ran."""
+
+
+class FormatError(TimesideError, ValueError):
+    """A result file that cannot be read or written."""
+
+
+class CancelledError(TimesideError):
+    """The run was cancelled by its owner."""

@@ -1,0 +1,219 @@
+"""`(decoder | effect | analyzer | grapher | encoder).run()`: one pass in this process."""
+
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Self
+
+from pydantic import Field
+
+from timeside_core.audio import Array, Media, Segment, Stream
+from timeside_core.engine import Emission, Engine, Wanted
+from timeside_core.errors import CancelledError, PipelineError
+from timeside_core.key import digest
+from timeside_core.outputs import Rows
+from timeside_core.processor import Analyzer, Effect, Processor, Step, inputs_of, result_id
+from timeside_core.results import Provenance, Result, Results, joined
+
+LIBRARIES = ("numpy", "scipy", "soxr", "aubio-ledfx", "librosa", "av", "soundfile")
+"""Libraries whose versions are written into a result's provenance, where they are installed."""
+
+
+class Source:
+    """An opened decoder: its clock, its media, its blocks. Use as a context manager, iterate once."""
+
+    stream: Stream
+    """Clock of the blocks."""
+    media: Media
+    """What is known now; complete (exact length, SHA-256) once the blocks were read to the end."""
+    segment: Segment
+    """The part of the media that is decoded, in samples."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Array]:
+        """Blocks of shape `(samples, channels)`, float32, full scale ±1; each a fresh array, never empty."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the media."""
+
+
+class Decoder(Processor):
+    """Turns media into blocks of audio."""
+
+    start: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Where to begin, s."""
+    duration: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """How much to decode, s; all of it where not given."""
+
+    @abstractmethod
+    def open(self) -> Source:
+        """Open the media; raises `MediaError` or `SegmentError`."""
+
+    def __or__(self, other: "Processor | Pipeline") -> "Pipeline":
+        return Pipeline(self) | other
+
+
+class Grapher(Processor):
+    """Draws from results, so that a picture of any size and time span can be drawn later without decoding.
+
+    `input` names the analyzers whose results it draws; a pipeline adds them by itself.
+    """
+
+    @abstractmethod
+    def draw(
+        self,
+        results: Results,
+        *,
+        width: int = 1024,
+        height: int = 256,
+        start_s: float | None = None,
+        stop_s: float | None = None,
+        format: str = "png",
+    ) -> bytes:
+        """A picture of the results between two times, as the bytes of a PNG or SVG file."""
+
+
+class Encoder(Step):
+    """Turns blocks of audio into a file, or into chunks of bytes while encoding; see `timeside_encoder`."""
+
+
+Progress = Callable[[float, float | None], None]
+"""Called with the seconds done and, where it is known, the seconds in all."""
+
+
+class Pipeline:
+    """A decoder and what follows it. Effects act on all that come after them."""
+
+    def __init__(self, decoder: Decoder, processors: tuple[Processor, ...] = ()) -> None:
+        self.decoder = decoder
+        self.processors = processors
+        self.results = Results()
+        """Results of the last run."""
+
+    def __or__(self, other: "Processor | Pipeline") -> "Pipeline":
+        if isinstance(other, Pipeline) or not isinstance(other, Processor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise PipelineError(f"{other!r} cannot follow in a pipeline: processors can")
+        if isinstance(other, Decoder):
+            raise PipelineError(f"{other.label()!r} cannot follow: a pipeline has one decoder, the first")
+        if not isinstance(other, Effect | Analyzer | Encoder | Grapher):
+            raise PipelineError(f"{other.label()!r} cannot follow: it is a form of input, not something to run")
+        return Pipeline(self.decoder, (*self.processors, other))
+
+    def __repr__(self) -> str:
+        return " | ".join(each.label() for each in (self.decoder, *self.processors))
+
+    def run(self, *, progress: Progress | None = None, cancel: threading.Event | None = None) -> Results:
+        """Run to the end; return the results of all analyzers, those that graphers brought along included."""
+        for _ in self.stream(progress=progress, cancel=cancel):
+            pass
+        return self.results
+
+    def stream(
+        self, *, progress: Progress | None = None, cancel: threading.Event | None = None
+    ) -> Iterator[tuple[Step, Emission]]:
+        """Run, yielding each step's rows (or an encoder's bytes) as they are completed."""
+        wanted = list(plan(self.processors))
+        with self.decoder.open() as source, Engine(wanted, source.stream) as engine:
+            collected: dict[tuple[int, str], list[Rows]] = {}
+
+            def keep(emissions: list[Emission]) -> Iterator[tuple[Step, Emission]]:
+                for emission in emissions:
+                    if emission.rows is not None:
+                        collected.setdefault((emission.index, emission.output), []).append(emission.rows)
+                    yield wanted[emission.index].step, emission
+
+            samples = 0
+            for block in source:
+                if cancel is not None and cancel.is_set():
+                    raise CancelledError(f"{self!r} was cancelled")
+                yield from keep(engine.push(block))
+                samples += len(block)
+                if progress is not None:
+                    progress(samples / source.stream.samplerate, _expected_s(source))
+            yield from keep(engine.finish())
+            self.results = collect(engine, wanted, collected, source.media, source.segment)
+
+
+def plan(processors: tuple[Processor, ...]) -> Iterator[Wanted]:
+    """Steps to run, each once, with the effects upstream of it; analyzers that graphers draw are among them."""
+    seen: set[Wanted] = set()
+    effects: tuple[Effect, ...] = ()
+    for processor in processors:
+        if isinstance(processor, Effect):
+            effects = (*effects, processor)
+            continue
+        steps = inputs_of(processor) if isinstance(processor, Grapher) else (processor,)
+        for step in steps:
+            if isinstance(step, Step) and (wanted := Wanted(step, effects)) not in seen:
+                seen.add(wanted)
+                yield wanted
+
+
+def collect(
+    engine: Engine, wanted: list[Wanted], collected: dict[tuple[int, str], list[Rows]], media: Media, segment: Segment
+) -> Results:
+    """The results of a finished engine, one per declared output, whether or not there were rows."""
+    created = datetime.now(UTC).isoformat(timespec="milliseconds")
+    results: list[Result] = []
+    for index, (step, effects) in enumerate((each.step, each.effects) for each in wanted):
+        if not isinstance(step, Analyzer):
+            continue
+        provenance = Provenance(
+            processor=step.id,
+            version=step.version,
+            parameters=step.parameters(),
+            digest=digest(step, effects=effects, segment=segment),
+            media=media,
+            segment=segment,
+            effects=[effect.identity() for effect in effects],
+            run_time_s=engine.run_time_s(index),
+            created=created,
+            libraries=library_versions(),
+        )
+        started = engine.step(index)
+        assert isinstance(started, Analyzer)
+        for name, output in step.declared().items():
+            rows = joined(collected.get((index, name), []), output)
+            scalar = output.time_mode == "global" and len(rows)
+            results.append(
+                Result(
+                    id=result_id(step, name),
+                    output=output,
+                    values=rows.values[-1] if scalar else rows.values,
+                    stream=engine.stream(index),
+                    provenance=replace(provenance),
+                    event_times=rows.times,
+                    event_durations=rows.durations,
+                    bins=started.bins(name),
+                )
+            )
+    return Results(results)
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Versions of TimeSide and of the signal libraries that are installed."""
+    found: dict[str, str] = {}
+    for name in ("timeside", *LIBRARIES):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _expected_s(source: Source) -> float | None:
+    samples = source.segment.samples
+    if samples is None and source.media.samples is not None:
+        samples = source.media.samples - source.segment.first_sample
+    return None if samples is None else samples / source.stream.samplerate

@@ -1,0 +1,81 @@
+"""`array_decoder`: audio that is already in memory."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from timeside_core import Array, Decoder, Media, Segment, Stream
+from timeside_core.errors import MediaError, SegmentError
+from timeside_core.inputs import Samplerate
+from timeside_core.pipeline import Source
+
+
+class ArrayDecoder(Decoder, id="array_decoder", version="1.0"):
+    """Decodes a numpy array, shape `(samples,)` or `(samples, channels)`; integers are scaled to ±1."""
+
+    samples: Any = Field(kw_only=False, exclude=True, repr=False)
+    """The audio."""
+    samplerate: Samplerate = Field(default=44100, kw_only=False)
+    """Samples per second, Hz."""
+
+    def open(self) -> Source:
+        """Check the array and the segment."""
+        return _ArraySource(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+class _ArraySource(Source):
+    block_samples = 65_536
+
+    def __init__(self, decoder: ArrayDecoder) -> None:
+        self.audio = audio = _float_blocks(decoder.samples)
+        samples, channels = audio.shape
+        first = round(decoder.start * decoder.samplerate)
+        length = None if decoder.duration is None else round(decoder.duration * decoder.samplerate)
+        if first > samples or first + (length or 0) > samples:
+            raise SegmentError(
+                f"segment start={decoder.start:g} s, duration={decoder.duration} s lies outside the array's "
+                f"{samples / decoder.samplerate:g} s"
+            )
+        self.stream = Stream(samplerate=decoder.samplerate, channels=channels, start_s=first / decoder.samplerate)
+        self.segment = Segment(first, length)
+        self.media = Media(
+            uri=f"array:{samples}x{channels}",
+            samplerate=decoder.samplerate,
+            channels=channels,
+            samples=samples,
+            sha256=hashlib.sha256(audio.tobytes()).hexdigest(),
+            size=audio.nbytes,
+            codec="pcm_f32le",
+        )
+
+    def __iter__(self) -> Iterator[Array]:
+        first, length = self.segment.first_sample, self.segment.samples
+        stop = len(self.audio) if length is None else first + length
+        for start in range(first, stop, self.block_samples):
+            yield self.audio[start : min(start + self.block_samples, stop)]
+
+
+def _float_blocks(samples: Any) -> Array:
+    audio = np.asarray(samples)
+    if audio.ndim == 1:
+        audio = audio[:, np.newaxis]
+    if audio.ndim != 2 or not audio.shape[1]:
+        raise MediaError(f"an array of shape {audio.shape} is not audio: (samples,) or (samples, channels) is")
+    if np.issubdtype(audio.dtype, np.unsignedinteger) or not np.issubdtype(audio.dtype, np.number):
+        raise MediaError(f"an array of {audio.dtype} is not audio: signed integers and floats are")
+    if np.issubdtype(audio.dtype, np.complexfloating):
+        raise MediaError(f"an array of {audio.dtype} is not audio: signed integers and floats are")
+    if np.issubdtype(audio.dtype, np.integer):
+        return (audio / -float(np.iinfo(audio.dtype).min)).astype(np.float32)
+    if not np.isfinite(audio).all():
+        raise MediaError("an array with NaN or infinite samples is not audio")
+    return np.ascontiguousarray(audio, dtype=np.float32)
