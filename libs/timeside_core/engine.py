@@ -56,7 +56,8 @@ class _Node:
 class Engine:
     """Drives steps over blocks of audio of one stream. Use as a context manager: leaving it closes all steps."""
 
-    def __init__(self, wanted: Sequence[Wanted], stream: Stream) -> None:
+    def __init__(self, wanted: Sequence[Wanted], stream: Stream, *, block_samples: int = BLOCK_SAMPLES) -> None:
+        self._block_samples = block_samples
         self._stream = stream
         self._nodes: dict[tuple[Step, tuple[Effect, ...]], _Node] = {}
         self._roots: list[_Node] = []
@@ -66,13 +67,11 @@ class Engine:
         self._wanted = [self._node(each.step, each.effects) for each in wanted]
         for index, node in enumerate(self._wanted):
             node.wanted.append(index)
-        self._started = False
 
     def __enter__(self) -> "Engine":
         """Start all steps, those that are read before those that read them."""
         for node in self._nodes.values():
             self._timed(node, node.step.start, node.stream)
-        self._started = True
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -83,11 +82,11 @@ class Engine:
     def push(self, block: Array) -> list[Emission]:
         """Take the next block, shape `(samples, channels)`, float32; return the rows it completes."""
         while len(block):
-            piece = block[: BLOCK_SAMPLES - self._held_samples]
+            piece = block[: self._block_samples - self._held_samples]
             block = block[len(piece) :]
             self._held.append(piece)
             self._held_samples += len(piece)
-            if self._held_samples == BLOCK_SAMPLES:
+            if self._held_samples == self._block_samples:
                 self._pass_on()
         return self._taken()
 

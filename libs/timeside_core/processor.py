@@ -47,6 +47,18 @@ def _pydantic_fields(cls: "type[Processor]") -> dict[str, Any]:
     return cls.__dict__["__pydantic_fields__"]
 
 
+def _inherited_description(cls: "type[Processor]", name: str) -> str | None:
+    """Description of a parameter where a base class declares it; pydantic reads only the class itself."""
+    bases = [base for base in cls.__mro__[1:] if "__pydantic_fields__" in base.__dict__]
+    fields = [_pydantic_fields(base).get(name) for base in bases]
+    return next((field.description for field in fields if field is not None and field.description), None)
+
+
+def required_places(cls: "type[Processor]") -> frozenset[str]:
+    """Names of the fields that must be given but that no result depends on: what to read, where to write."""
+    return frozenset(name for name, field in _pydantic_fields(cls).items() if field.exclude and field.is_required())
+
+
 def _with_ids_of_defaults(cls: "type[Processor]", values: dict[str, Any]) -> dict[str, Any]:
     """Name the default's processor where an object names none, so that `{}` means the default's kind."""
     for name, field in _pydantic_fields(cls).items():
@@ -175,9 +187,12 @@ class Processor:
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         json_schema = handler.resolve_ref_schema(handler(schema))
         json_schema["title"] = cls.label()
-        for name in ("id", "version"):
-            if getattr(cls, name):
-                json_schema.setdefault("properties", {})[name] = {"const": getattr(cls, name)}
+        properties: dict[str, Any] = json_schema.setdefault("properties", {})
+        for name, described in properties.items():
+            if "description" not in described and (inherited := _inherited_description(cls, name)):
+                described["description"] = inherited
+        if cls.id:
+            properties |= {"id": {"const": cls.id}, "version": {"const": cls.version}}
         return json_schema
 
     @classmethod
