@@ -1,0 +1,37 @@
+# One word per task. `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= out
+
+.PHONY: help venv run test check bench lock clean
+
+help:  ## List the tasks.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+venv: $(VENV)/.installed  ## A virtual environment with everything in it.
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@scripts/venv $(VENV) $(PYTHON)
+	@touch $@
+
+run: venv  ## Analyse, draw and transcode a sample recording into out/.
+	@scripts/demo $(OUT)
+
+test: venv  ## All checks and tests, on every Python interpreter found.
+	@scripts/test-all $(VENV)
+
+check: venv  ## Format, lint, types, import contracts, unit and contract tests.
+	@scripts/check $(VENV)
+	@$(BIN)/python -m pytest -q -n 2 -m "not integration"
+
+bench: venv  ## Measure CPU time and memory; writes docs/benchmarks.md.
+	@$(BIN)/python -m benchmarks
+
+lock: venv  ## Compile requirements.lock for all platforms and Python versions, without index addresses.
+	@$(BIN)/python -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements.lock
+
+clean:  ## Remove what the tasks made.
+	rm -rf $(VENV) .venv-* out build dist
