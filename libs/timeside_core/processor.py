@@ -88,7 +88,8 @@ def _parameter_error(cls: "type[Processor]", error: ValidationError) -> Paramete
             reasons.append(f"{name} is unknown; it has {known}")
         else:
             message = detail["msg"].removeprefix("Value error, ")
-            reasons.append(f"{name}={detail['input']!r}: {message}")
+            rule_between_parameters = not detail["loc"]  # names them itself
+            reasons.append(message if rule_between_parameters else f"{name}={detail['input']!r}: {message}")
     return ParameterError(f"{cls.label()}: {'; '.join(reasons)}")
 
 
