@@ -12,6 +12,13 @@ TimesideError
 │   └── OutputExistsError   the output exists and overwriting was not asked for (also a FileExistsError)
 ├── ProcessorError          a processor failed while it ran; names it
 ├── FormatError             a result file that cannot be read or written (also a ValueError)
+├── PoisonError             bytes on the bus that are not the message they should be (also a ValueError)
+├── BusError                the bus did not do what was asked
+│   ├── BusUnavailableError it did not answer in time
+│   ├── MissingTopicError   topics that were not declared to it
+│   ├── MessageSizeError    a message longer than it carries
+│   ├── StaleMemberError    a partition that is no longer (or was never) this member's
+│   └── OffsetOutOfRangeError  records that are no longer kept (in `timeside_core.bus`)
 └── CancelledError          the run was cancelled by its owner
 
 A message names the thing, the value and the rule.
@@ -71,3 +78,27 @@ class FormatError(TimesideError, ValueError):
 
 class CancelledError(TimesideError):
     """The run was cancelled by its owner."""
+
+
+class PoisonError(TimesideError, ValueError):
+    """Bytes on the bus that are not the message they should be; they go to the dead-letter topic."""
+
+
+class BusError(TimesideError):
+    """The bus did not do what was asked."""
+
+
+class BusUnavailableError(BusError):
+    """The bus did not answer in time."""
+
+
+class MissingTopicError(BusError):
+    """Topics that were not declared to the bus."""
+
+
+class MessageSizeError(BusError):
+    """A message longer than the bus carries."""
+
+
+class StaleMemberError(BusError):
+    """A partition that is no longer (or was never) this member's: what it holds of it is void."""
