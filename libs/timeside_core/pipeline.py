@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
 
@@ -85,6 +85,10 @@ class Grapher(Processor):
 
 class Encoder(Step):
     """Turns blocks of audio into a file, or into chunks of bytes while encoding; see `timeside_encoder`."""
+
+    extension: ClassVar[str] = ""
+    """Suffix of its files, without the dot."""
+    mime_type: ClassVar[str] = ""
 
 
 Progress = Callable[[float, float | None], None]
@@ -182,7 +186,7 @@ def collect(
         )
         started = engine.step(index)
         assert isinstance(started, Analyzer)
-        for name, output in step.declared().items():
+        for name, output in started.declared().items():
             rows = joined(collected.get((index, name), []), output)
             scalar = output.time_mode == "global" and len(rows)
             results.append(

@@ -292,7 +292,7 @@ class Analyzer(Step):
     outputs: ClassVar[Mapping[str, Output]] = {}
 
     def declared(self) -> Mapping[str, Output]:
-        """Outputs by name; the empty name is the single output."""
+        """Outputs by name; the empty name is the single output. Asked again of a run's copy when it has finished."""
         return self.outputs or {"": self.output}
 
     def bins(self, output: str) -> Array | tuple[str, ...] | None:

@@ -124,7 +124,7 @@ def test_classes_local_to_a_function_resolve_their_annotations():
 
 
 def test_ids_are_unique_and_well_formed():
-    with pytest.raises(PipelineError, match="'test_peaks' of .* is taken by"):
+    with pytest.raises(PipelineError, match=r"'test_peaks' of .* is taken by"):
         type("Other", (Step,), {"__module__": "elsewhere", "__doc__": "Other."}, id="test_peaks", version="1")
     with pytest.raises(ParameterError, match="lower-case"):
         type("Other", (Step,), {"__doc__": "Other."}, id="Bad-Id", version="1")

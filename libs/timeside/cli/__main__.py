@@ -1,0 +1,36 @@
+"""Entry point of the command line."""
+
+import sys
+
+import typer
+
+from timeside.cli import analyze, draw, info, plugin, processors, transcode
+from timeside_core.errors import TimesideError
+
+app = typer.Typer(
+    name="timeside",
+    help="Decode, analyse, draw and transcode any audio.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("analyze")(analyze.analyze)
+app.command("draw")(draw.draw)
+app.command("transcode")(transcode.transcode)
+app.command("info")(info.info)
+app.command("processors")(processors.processors)
+app.command("new-plugin")(plugin.new_plugin)
+
+
+def main() -> None:
+    """Run; an error of ours is one line on standard error and exit code 2, never a traceback."""
+    try:
+        app()
+    except TimesideError as error:
+        print(f"timeside: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
