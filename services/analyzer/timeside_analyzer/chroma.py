@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 
+from timeside_analyzer.filterbank import product
 from timeside_analyzer.spectral import OfPower
 from timeside_core import Array, Framewise, Stream
 
@@ -34,7 +35,7 @@ class Chroma(OfPower, id="chroma", version="1.0"):
 
     def process(self, power: Array) -> Array:
         """Sum by class and scale each frame to its maximum."""
-        return scaled_to_peak(power @ self.filters)
+        return scaled_to_peak(product(power, self.filters))
 
     def bins(self, output: str) -> Array | tuple[str, ...]:
         """Names of the twelve classes; of more, semitones above C."""

@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from timeside_analyzer.filterbank import Filterbank
 from timeside_analyzer.mel import mel_edges, mel_filters
 from timeside_analyzer.spectral import OfPower, Spectral
 from timeside_core import Array, Framewise, Stream
@@ -52,11 +53,11 @@ class MelSpectrogram(MelBands, OfPower, id="melspectrogram", version="1.0"):
             )
         edges = mel_edges(self.n_mels, self.fmin, fmax, htk=self.htk)
         self.centres = edges[1:-1]
-        self.filters = mel_filters(stream.samplerate, self.n_fft, edges)
+        self.filters = Filterbank(mel_filters(stream.samplerate, self.n_fft, edges))
 
     def process(self, power: Array) -> Array:
         """Weigh and sum the bins of each band."""
-        return power @ self.filters
+        return self.filters(power)
 
     def bins(self, output: str) -> Array:
         """Centres of the bands, Hz."""

@@ -5,6 +5,7 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from timeside_analyzer.filterbank import product
 from timeside_analyzer.mel import power_to_db
 from timeside_analyzer.melspectrogram import OfMel
 from timeside_core import Array, Framewise, Stream
@@ -45,7 +46,7 @@ class MFCC(OfMel, id="mfcc", version="1.0"):
 
     def process(self, mel: Array) -> Array:
         """Logarithm and transform."""
-        return power_to_db(mel) @ self.transform
+        return product(power_to_db(mel), self.transform)
 
     def bins(self, output: str) -> Array:
         """Indices of the coefficients."""

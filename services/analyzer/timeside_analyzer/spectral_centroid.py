@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from timeside_analyzer.filterbank import product
 from timeside_analyzer.spectral import OfMagnitude
 from timeside_core import Array, Framewise, Stream, frequencies
 
@@ -32,5 +33,5 @@ def moments_of(samplerate: int, n_fft: int) -> Array:
 
 def centroid(magnitude: Array, moments: Array) -> Array:
     """Centroid of each row, shape `(frames,)`, Hz."""
-    total, first = (magnitude @ moments).T
+    total, first = product(magnitude, moments).T
     return np.divide(first, total, out=np.zeros_like(first), where=total >= np.finfo(total.dtype).tiny)

@@ -68,9 +68,5 @@ class SpectralContrast(OfMagnitude, id="spectral_contrast", version="1.0"):
 
 def _peak_and_valley(magnitude: Array, count: int) -> tuple[Array, Array]:
     """Means of the `count` largest and of the `count` smallest values of each row."""
-    if count == 1:
-        return magnitude.max(axis=1), magnitude.min(axis=1)
-    bins = magnitude.shape[1]
-    count = min(count, bins)
-    ordered = np.partition(magnitude, (count - 1, bins - count), axis=1)
-    return ordered[:, bins - count :].mean(axis=1), ordered[:, :count].mean(axis=1)
+    ordered = np.sort(magnitude, axis=1)  # numpy sorts with SIMD: faster than its partition
+    return ordered[:, -count:].mean(axis=1), ordered[:, :count].mean(axis=1)

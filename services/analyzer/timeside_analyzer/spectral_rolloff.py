@@ -25,7 +25,7 @@ class SpectralRolloff(OfMagnitude, id="spectral_rolloff", version="1.0"):
         self.hz = frequencies(stream.samplerate, self.n_fft).astype(np.float32)
 
     def process(self, magnitude: Array) -> Array:
-        """Count the bins below the threshold."""
+        """Find the first bin at which the running sum reaches the threshold."""
         running = np.cumsum(magnitude, axis=1)
-        below = running < np.float32(self.roll_percent) * running[:, -1:]
-        return self.hz[np.count_nonzero(below, axis=1)]
+        reached = running >= np.float32(self.roll_percent) * running[:, -1:]
+        return self.hz[reached.argmax(axis=1)]
