@@ -1,0 +1,55 @@
+"""`make bench`: measures everything and writes docs/benchmarks.md. `--only analyzers` prints one section."""
+
+import argparse
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from timeside_core.pipeline import library_versions
+
+from benchmarks import analyzers, decoders, drawing, encoders, memory
+from benchmarks.media import prepare
+
+SECTIONS: dict[str, Callable[[dict[str, Path], int], str]] = {
+    "decoders": decoders.section,
+    "analyzers": analyzers.section,
+    "encoders": encoders.section,
+    "graphers": drawing.section,
+    "memory": memory.section,
+}
+
+
+def main() -> None:
+    """Measure the sections asked for."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10, help="length of the audio")
+    parser.add_argument("--rounds", type=int, default=3, help="medians are over so many rounds")
+    parser.add_argument("--only", choices=SECTIONS, action="append", help="sections; all if not given")
+    parser.add_argument("--media", type=Path, default=Path(tempfile.gettempdir()) / "timeside-benchmarks")
+    parser.add_argument("--write", type=Path, default=Path("docs/benchmarks.md"))
+    arguments = parser.parse_args()
+    files = prepare(arguments.media, arguments.minutes)
+    texts = [SECTIONS[name](files, arguments.rounds) for name in arguments.only or SECTIONS]
+    if arguments.only:
+        print("\n\n".join(texts))
+        return
+    arguments.write.write_text("\n\n".join([_head(arguments.minutes, arguments.rounds), *texts]) + "\n", "utf-8")
+
+
+def _head(minutes: float, rounds: int) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in library_versions().items())
+    return f"""# Benchmarks
+
+CPU seconds (user and system, all threads) for {minutes:g} minutes of 44.1 kHz stereo, medians of {rounds} rounds in which the
+contestants take turns in one process; `ffmpeg` is the command, as a whole process. The ratio is TimeSide over the best
+of the libraries (commands aside): below 1 TimeSide takes less. Machines differ and are noisy: the ratios travel, the
+seconds do not.
+
+Measured by `make bench` on {datetime.now(UTC):%d %B %Y}: {os.cpu_count()} cores ({platform.machine()}), Python
+{platform.python_version()}, {versions}."""
+
+
+main()
