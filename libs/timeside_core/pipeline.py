@@ -1,5 +1,6 @@
 """`(decoder | effect | analyzer | grapher | encoder).run()`: one pass in this process."""
 
+import os
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -7,7 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated, ClassVar, Self
+from uuid import uuid4
 
 from pydantic import Field
 
@@ -81,6 +84,29 @@ class Grapher(Processor):
         format: str = "png",
     ) -> bytes:
         """A picture of the results between two times, as the bytes of a PNG or SVG file."""
+
+    def render(
+        self,
+        results: Results,
+        output: str | os.PathLike[str] | None = None,
+        *,
+        width: int = 1024,
+        height: int = 256,
+        start_s: float | None = None,
+        stop_s: float | None = None,
+        format: str | None = None,
+    ) -> bytes:
+        """Draw; where `output` is given also write it there, whole or not at all.
+
+        The format is that of the output's suffix where it is not given, PNG where neither is.
+        """
+        path = None if output is None else Path(output)
+        if format is None:
+            format = "png" if path is None else path.suffix.removeprefix(".").lower()
+        picture = self.draw(results, width=width, height=height, start_s=start_s, stop_s=stop_s, format=format)
+        if path is not None:
+            _write_whole(path, picture)
+        return picture
 
 
 class Encoder(Step):
@@ -214,6 +240,16 @@ def library_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write to a hidden sibling first, so that nobody ever reads half a file."""
+    sibling = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        sibling.write_bytes(content)
+        sibling.replace(path)
+    finally:
+        sibling.unlink(missing_ok=True)
 
 
 def _expected_s(source: Source) -> float | None:
