@@ -1,6 +1,6 @@
 """`melspectrogram`: power of the spectrum in bands of equal width in mel."""
 
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -10,7 +10,9 @@ from timeside_analyzer.spectral import OfPower, Spectral
 from timeside_core import Array, Framewise, Stream
 from timeside_core.errors import ParameterError
 
-Frequency = Annotated[float, Field(ge=0, le=384_000)]
+Frequency: TypeAlias = Annotated[float, Field(ge=0, le=384_000)]
+"""Hz."""
+_LEAST_SPAN_HZ = 1.0
 
 
 class MelBands(Spectral):
@@ -27,8 +29,10 @@ class MelBands(Spectral):
 
     @model_validator(mode="after")
     def _fmin_below_fmax(self) -> Self:
-        if self.fmax is not None and self.fmin >= self.fmax:
-            raise ValueError(f"fmin={self.fmin:g} Hz must be below fmax={self.fmax:g} Hz")
+        if self.fmax is not None and self.fmin > self.fmax - _LEAST_SPAN_HZ:
+            raise ValueError(
+                f"fmin={self.fmin:g} Hz must be at least {_LEAST_SPAN_HZ:g} Hz below fmax={self.fmax:g} Hz"
+            )
         return self
 
 
@@ -46,7 +50,7 @@ class MelSpectrogram(MelBands, OfPower, id="melspectrogram", version="1.0"):
         """Make the filters."""
         nyquist = stream.samplerate / 2
         fmax = nyquist if self.fmax is None else self.fmax
-        if fmax > nyquist or self.fmin >= nyquist:
+        if fmax > nyquist or self.fmin > fmax - _LEAST_SPAN_HZ:
             raise ParameterError(
                 f"{self.label()}: bands from fmin={self.fmin:g} to fmax={fmax:g} Hz do not lie below {nyquist:g} Hz, "
                 f"the Nyquist frequency of the signal"
