@@ -41,7 +41,7 @@ class Spectrogram(Analyzer, id="spectrogram_analyzer", version="2.0"):
     align: Align = "center"
     """Where frame n lies: see `Frames`."""
     scale: Literal["log", "linear"] = "log"
-    """Bands of the tiles: 40 Hz to 20 kHz (or the Nyquist frequency) in equal ratios, or 0 Hz to Nyquist in equal steps."""
+    """Bands of the tiles: 40 Hz to 20 kHz (at most Nyquist) in equal ratios, or 0 Hz to Nyquist in equal steps."""
     bands: Annotated[int, Field(ge=16, le=2048)] = 256
     """Bands of the tiles."""
     linear: bool = False
