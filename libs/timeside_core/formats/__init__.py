@@ -1,4 +1,4 @@
-"""Results in files: `write` and `read` them without loss, `export` them for other programs, `table` a folder of them.
+"""Results in files: `write` and `read` them without loss, `export` them for other programs, make a `table` of a folder.
 
 from timeside_core.formats import export, read, table, write
 
@@ -14,11 +14,24 @@ from pathlib import Path
 from timeside_core.errors import FormatError
 from timeside_core.formats.document import restore
 from timeside_core.formats.files import MAX_BYTES, Budget, replaced
-from timeside_core.formats.registry import FORMATS, Format, check_holds, find
-from timeside_core.formats.table import Failure, Table, table
+from timeside_core.formats.registry import FORMATS, Format, check, check_holds, find
+from timeside_core.formats.table import check_table, row, table, to_pandas, write_table
 from timeside_core.results import Result, Results
 
-__all__ = ["FORMATS", "MAX_BYTES", "Failure", "Format", "Table", "export", "read", "table", "write"]
+__all__ = [
+    "FORMATS",
+    "MAX_BYTES",
+    "Format",
+    "check",
+    "check_table",
+    "export",
+    "read",
+    "row",
+    "table",
+    "to_pandas",
+    "write",
+    "write_table",
+]
 
 
 def write(results: Iterable[Result] | Result, path: str | Path, format: str | None = None) -> None:

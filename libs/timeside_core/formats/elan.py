@@ -4,7 +4,9 @@ ELAN counts in milliseconds and has no instants: an event, like a segment of les
 overlap: a result whose spans do takes several tiers.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
@@ -36,7 +38,8 @@ def write(results: Results, path: Path) -> None:
             _add_tier(root, order, title, clean(name), tier)
     root.extend(_type(clean(name), result) for name, result in named)
     SubElement(root, "LANGUAGE", UNDETERMINED)
-    root.extend(_vocabulary(clean(name), result) for name, result in named if result.output.labels)
+    ids = count()
+    root.extend(_vocabulary(clean(name), result, ids) for name, result in named if result.output.labels)
     indent(root)
     ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
@@ -75,10 +78,10 @@ def _type(name: str, result: Result) -> Element:
     return type
 
 
-def _vocabulary(name: str, result: Result) -> Element:
+def _vocabulary(name: str, result: Result, ids: Iterator[int]) -> Element:
     vocabulary = Element("CONTROLLED_VOCABULARY", CV_ID=name)
     SubElement(vocabulary, "DESCRIPTION", LANG_REF="und").text = clean(result.output.description)
-    for number, label in enumerate(dict.fromkeys(map(clean, result.output.labels))):
-        entry = SubElement(vocabulary, "CV_ENTRY_ML", CVE_ID=f"{name}-{number}")
+    for label in dict.fromkeys(map(clean, result.output.labels)):
+        entry = SubElement(vocabulary, "CV_ENTRY_ML", CVE_ID=f"cveid{next(ids)}")
         SubElement(entry, "CVE_VALUE", LANG_REF="und").text = label
     return vocabulary

@@ -64,6 +64,11 @@ FORMATS = {
 """All formats by name."""
 
 
+def check(suffix: str) -> None:
+    """Raise `FormatError` unless a file of that suffix, with or without its dot, can be written."""
+    find(Path(f"results.{suffix.removeprefix('.')}"), None)
+
+
 def find(path: Path, name: str | None) -> Format:
     """The format of that name, or else of the path's suffix; raises `FormatError` where there is none."""
     if name is not None:

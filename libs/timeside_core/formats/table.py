@@ -2,9 +2,8 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -16,50 +15,54 @@ from timeside_core.formats.spans import media_of
 from timeside_core.formats.tidy import bin_names
 from timeside_core.results import Result, Results
 
+FIRST_COLUMNS = ("uri", "sha256", "duration_s", "error")
 SUMMARIES = ("mean", "std", "min", "max", "median")
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A media without results, and why."""
-
-    uri: str
-    error: str
+Row: TypeAlias = Mapping[str, Any]
+"""A media's cells by column: text, numbers and None, so that a row can wait in a JSON file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Columns of one length, by name; what a media has no value for is None."""
+def table(media: Iterable[Results | Row]) -> dict[str, list[Any]]:
+    """Columns of one length, by name, with a row for each media in the order given; what a media lacks is None.
 
-    columns: Mapping[str, list[Any]]
-
-    def __len__(self) -> int:
-        """Count of the rows."""
-        return len(self.columns["uri"])
-
-    def write(self, path: str | Path) -> None:
-        """Write a `.csv` or a `.parquet` file, whole or not at all; raises `FormatError`."""
-        path = Path(path)
-        writers = {".csv": _write_csv, ".parquet": _write_parquet}
-        if path.suffix.lower() not in writers:
-            raise FormatError(f"{path}: a table is written as {' or '.join(writers)}")
-        try:
-            with replaced(path) as written:
-                writers[path.suffix.lower()](self.columns, written)
-        except OSError as error:
-            raise FormatError(f"{path} cannot be written: {error.strerror or error}") from error
-
-    def to_pandas(self) -> Any:
-        """The table as a `pandas.DataFrame`."""
-        import pandas as pd
-
-        return pd.DataFrame(dict(self.columns))
+    Each `Results` is of one media, and is let go as soon as its row is made. A mapping is a row already, as `row` makes
+    one: that of a media that failed is `{"uri": …, "error": …}`. For the columns see `row`.
+    """
+    rows = [row(each) if isinstance(each, Results) else each for each in media]
+    columns: dict[str, list[Any]] = {name: [] for name in FIRST_COLUMNS}
+    columns |= {name: [] for each in rows for name in each if name not in columns}
+    for each in rows:
+        for name, column in columns.items():
+            column.append(each.get(name))
+    return columns
 
 
-def table(media: Iterable[Results | Failure]) -> Table:
-    """A row for each media, in the order given; each `Results` is of one media, and may be freed once it is passed.
+def write_table(media: Iterable[Results | Row], path: str | Path) -> None:
+    """Write the table of some media to a `.csv` or `.parquet` file, whole or not at all; raises `FormatError`."""
+    path = Path(path)
+    check_table(path)
+    columns = table(media)
+    try:
+        with replaced(path) as written:
+            _WRITERS[path.suffix.lower()](columns, written)
+    except ModuleNotFoundError as error:
+        raise FormatError(f"{path} needs {error.name}: pip install 'timeside[formats]'") from error
+    except OSError as error:
+        raise FormatError(f"{path} cannot be written: {error.strerror or error}") from error
 
-    Columns: `uri`, `sha256`, `duration_s` (of the media, s), `error`, and then for a result of the id `x`
+
+def to_pandas(media: Iterable[Results | Row]) -> Any:
+    """The table of some media as a `pandas.DataFrame`."""
+    import pandas as pd
+
+    return pd.DataFrame(table(media))
+
+
+def row(results: Results) -> dict[str, Any]:
+    """One media's cells by column.
+
+    `uri`, `sha256`, `duration_s` (of the media, s), and for each result, of the id `x`:
 
     - global: its value, `x`;
     - framewise, event and segment: over its rows `x.mean`, `x.std` (population), `x.min`, `x.max`, `x.median`, and
@@ -70,23 +73,17 @@ def table(media: Iterable[Results | Failure]) -> Table:
     With several bins in a row `x` is `x[bin]`, by name or position, or counted from 0. Where there was nothing to
     measure, a value and a statistic are None and a count is 0.
     """
-    rows = [_row(each) for each in media]
-    columns: dict[str, list[Any]] = {name: [] for name in ("uri", "sha256", "duration_s", "error")}
-    columns |= {name: [] for row in rows for name in row if name not in columns}
-    for row in rows:
-        for name, column in columns.items():
-            column.append(row.get(name))
-    return Table(columns)
+    media = media_of(results)
+    cells: dict[str, Any] = {"uri": media.uri, "sha256": media.sha256, "duration_s": media.duration_s}
+    for name, result in zip(names(results), results, strict=True):
+        cells.update(_cells(name, result))
+    return cells
 
 
-def _row(each: Results | Failure) -> dict[str, Any]:
-    if isinstance(each, Failure):
-        return {"uri": each.uri, "error": each.error}
-    media = media_of(each)
-    row: dict[str, Any] = {"uri": media.uri, "sha256": media.sha256, "duration_s": media.duration_s}
-    for name, result in zip(names(each), each, strict=True):
-        row.update(_cells(name, result))
-    return row
+def check_table(path: str | Path) -> None:
+    """Raise `FormatError` unless a table can be written to a file of that name."""
+    if Path(path).suffix.lower() not in _WRITERS:
+        raise FormatError(f"{path}: a table is written as {' or '.join(_WRITERS)}")
 
 
 def _cells(name: str, result: Result) -> Iterator[tuple[str, Any]]:
@@ -151,3 +148,6 @@ def _write_parquet(columns: Mapping[str, list[Any]], path: Path) -> None:
     texts = ("uri", "sha256", "error")
     arrays = {name: pa.array(column, pa.string() if name in texts else None) for name, column in columns.items()}
     pq.write_table(pa.table(arrays), path)
+
+
+_WRITERS = {".csv": _write_csv, ".parquet": _write_parquet}

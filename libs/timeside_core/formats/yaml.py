@@ -28,7 +28,7 @@ class _Dumper(_yaml.CSafeDumper):
         return True
 
     def represent_block(self, block: _Block) -> _yaml.ScalarNode:
-        return cast("Any", self).represent_scalar("tag:yaml.org,2002:str", block, style="|")
+        return cast("Any", self).represent_scalar("tag:yaml.org,2002:str", str(block), style="|")
 
 
 _Dumper.add_representer(_Block, _Dumper.represent_block)
