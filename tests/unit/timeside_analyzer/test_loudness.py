@@ -3,6 +3,9 @@
 Not checked: signals 7 and 8 of Tech 3341 and 5 and 6 of Tech 3342 are recordings; 11 and 14 repeat 10 and 13 live.
 """
 
+import subprocess
+import sys
+
 import numpy as np
 import pyloudnorm
 import pytest
@@ -196,3 +199,13 @@ def test_a_signal_shorter_than_a_block_has_a_true_peak_only():
     assert {name for name, value in found.items() if np.size(value)} == {"true_peak"}
     assert "range" not in measure(tones((-6, 2.9)))
     assert len(measure(np.zeros((0, 2), np.float32))["block_loudness"]) == 0
+
+
+def test_runs_without_loading_scipy():
+    """A cold start stays fast."""
+    code = (
+        "import sys, numpy; from timeside_core import get_processor; from timeside_decoder.array import ArrayDecoder;"
+        "(ArrayDecoder(numpy.ones(48_000), 48_000) | get_processor('level')() | get_processor('loudness_itu')()).run();"
+        "print('scipy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
