@@ -6,6 +6,7 @@ depends on how the signal was cut.
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -69,15 +70,17 @@ class Engine:
             node.wanted.append(index)
 
     def __enter__(self) -> "Engine":
-        """Start all steps, those that are read before those that read them."""
-        for node in self._nodes.values():
-            self._timed(node, node.step.start, node.stream)
+        """Start all steps, those that are read before those that read them; where one fails, close what was started."""
+        with ExitStack() as started:
+            for node in self._nodes.values():
+                self._timed(node, node.step.start, node.stream)
+                started.callback(node.step.close)
+            self._started = started.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close all steps."""
-        for node in self._nodes.values():
-            node.step.close()
+        self._started.close()
 
     def push(self, block: Array) -> list[Emission]:
         """Take the next block, shape `(samples, channels)`, float32; return the rows it completes."""
