@@ -1,1 +1,1 @@
-"""Encoders, and the service that runs them."""
+"""Encoders, one file each, and the service that runs them."""

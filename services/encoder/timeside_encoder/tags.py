@@ -1,0 +1,64 @@
+"""Tags: what a file says of itself."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, TypeAlias, cast
+
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+
+MOST = 200
+"""Tags in a file."""
+LONGEST = 10_000
+"""Characters in a tag; longer ones are cut."""
+
+
+class Tags(Mapping[str, str]):
+    """Tags by lower-case name, in order of names; a value, hashable."""
+
+    def __init__(self, tags: Mapping[str, str] | None = None) -> None:
+        cut = {name.lower(): text.partition("\0")[0][:LONGEST] for name, text in (tags or {}).items()}
+        self._tags = {name: text for name, text in sorted(cut.items()) if text and _writable(name)}
+
+    def __getitem__(self, name: str) -> str:
+        return self._tags[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tags)
+
+    def __len__(self) -> int:
+        return len(self._tags)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._tags.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._tags)
+
+
+def _writable(name: str) -> bool:
+    """Whether Vorbis comments, the strictest, can hold a name."""
+    return bool(name) and name.isascii() and name.isprintable() and "=" not in name
+
+
+def _checked(given: Any) -> Tags:
+    if not isinstance(given, Mapping):
+        raise ValueError("tags are given by name")
+    named = cast("Mapping[Any, Any]", given)
+    if wrong := [name for name, text in named.items() if not (isinstance(name, str) and isinstance(text, str))]:
+        raise ValueError(f"tag {wrong[0]!r} is not text")
+    if len(named) > MOST:
+        raise ValueError(f"{len(named)} tags are more than {MOST}")
+    return Tags(named)
+
+
+Metadata: TypeAlias = Annotated[
+    Mapping[str, str],
+    PlainValidator(_checked),
+    PlainSerializer(dict, return_type=dict[str, str]),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+]
+"""Tags, given as any mapping.
+
+`title artist album date genre comment track copyright` are written in every format. FLAC, Opus, MP3 and WebM hold any
+name; the others leave out what they have no place for. Names that no format can hold (not printable ASCII, or with =)
+and empty texts are left out.
+"""
