@@ -1,18 +1,37 @@
 """`aubio_specdesc`: the sixteen spectral descriptors of aubio, for all frames of a block at once."""
 
-from typing import Any
-
 import numpy as np
 
+from timeside_analyzer.aubio_sizes import PowerOfTwo
 from timeside_core import Analyzer, Array, Framewise, Spectrum, Stream
-from timeside_core.inputs import FrameLength, TransformLength
+from timeside_core.inputs import FrameLength
 
 FLOOR = np.float32(0.1)
-"""Magnitude below which `phase` and `specdiff` take a bin as empty, and which `kl` and `mkl` add to the past."""
+"""Magnitude up to which `phase` and `specdiff` take a bin as empty; `kl` and `mkl` add it to the past."""
 HISTOGRAM_BINS = 10
-"""Bins of the histogram that `phase` and `specdiff` are averaged over."""
-ROLLOFF = 0.95
-"""Share of the energy below the roll-off."""
+"""Bins of the histogram behind `phase` and `specdiff`."""
+ROLLOFF = np.float32(0.95)
+"""Share of the energy up to the roll-off."""
+
+DESCRIPTIONS = {
+    "default": "high frequency content, aubio's default",
+    "energy": "energy",
+    "hfc": "high frequency content",
+    "complex": "distance from the predicted spectrum",
+    "phase": "deviation of the phase",
+    "specdiff": "spectral difference",
+    "kl": "Kullback-Leibler distance to the last frame",
+    "mkl": "modified Kullback-Leibler distance to the last frame",
+    "specflux": "spectral flux",
+    "centroid": "centre of mass of the spectrum",
+    "slope": "slope of the spectrum",
+    "rolloff": "bin up to which 95 % of the energy lies",
+    "spread": "variance about the centroid",
+    "skewness": "third standardised moment about the centroid",
+    "kurtosis": "fourth standardised moment about the centroid",
+    "decrease": "decrease of the spectrum from its first bin",
+}
+UNITS = {"phase": "rad", "centroid": "bin", "rolloff": "bin", "spread": "bin²"}
 
 
 class AubioSpecdesc(Analyzer, id="aubio_specdesc", version="1.0"):
@@ -61,3 +80,126 @@ class AubioSpecdesc(Analyzer, id="aubio_specdesc", version="1.0"):
     .. [8] G. Peeters, "A large set of audio features for sound description (similarity and classification) in the
        CUIDADO project", IRCAM, 2004.
     """
+
+    n_fft: PowerOfTwo = 1024
+    """Samples in a frame, and length of its transform."""
+    hop_length: FrameLength = 256
+    """Samples from frame to frame."""
+    outputs = {
+        name: Framewise(unit=UNITS.get(name, ""), description=description) for name, description in DESCRIPTIONS.items()
+    }
+
+    @property
+    def input(self) -> Spectrum:
+        """The spectrum that is described."""
+        return Spectrum(n_fft=self.n_fft, hop_length=self.hop_length, align="end")
+
+    def start(self, stream: Stream) -> None:
+        """Begin after silence."""
+        bins = np.arange(self.n_fft // 2 + 1)
+        self.sums = np.stack([bins**0, bins, bins**2, bins**3, bins**4, _decrease_weights(bins)], axis=1)
+        # aubio swaps the halves of a frame, which turns every second bin by half a turn; it gives silence the phase 0.
+        # Differences of phases do not see the swap, except those from a bin that was silent.
+        self.silent = (1 - 2 * (bins % 2)).astype(np.complex64)
+        self.past_magnitude = np.zeros((1, len(bins)), np.float32)
+        self.past_phasors = np.tile(self.silent, (2, 1))
+
+    def process(self, spectrum: Array) -> dict[str, Array]:
+        """All descriptors of all frames."""
+        magnitude = np.abs(spectrum)
+        magnitudes = np.concatenate([self.past_magnitude, magnitude])
+        phasors = np.concatenate([self.past_phasors, _phasors(spectrum, magnitude, self.silent)])
+        self.past_magnitude, self.past_phasors = magnitudes[-1:], phasors[-2:]
+        past = magnitudes[:-1]
+        turned = phasors[1:-1] ** 2 * phasors[:-2].conj()  # what the phases would be, going on as they went
+        described = (
+            _changes(magnitude, past)
+            | _deviations(spectrum, magnitude, past, turned)
+            | _shape(magnitude, magnitude.astype(float) @ self.sums)
+        )
+        return {name: values.astype(np.float32) for name, values in described.items()}
+
+
+def _phasors(spectrum: Array, magnitude: Array, silent: Array) -> Array:
+    """The spectrum scaled to magnitude 1; `silent` where it is 0."""
+    phasors = spectrum * (1 / np.maximum(magnitude, np.float32(1e-30)))
+    np.copyto(phasors, silent, where=magnitude == 0)
+    return phasors
+
+
+def _changes(magnitude: Array, past: Array) -> dict[str, Array]:
+    """Descriptors of how the magnitude changed."""
+    ratio = np.log(1 + magnitude / (past + FLOOR))
+    difference = np.sqrt(np.abs(magnitude**2 - past**2))
+    return {
+        "kl": np.einsum("fk,fk->f", magnitude, ratio),
+        "mkl": ratio.sum(axis=1),
+        "specflux": np.maximum(magnitude - past, 0).sum(axis=1),
+        "specdiff": _histogram_mean(difference * (magnitude > FLOOR)),
+    }
+
+
+def _deviations(spectrum: Array, magnitude: Array, past: Array, turned: Array) -> dict[str, Array]:
+    """Descriptors of how far the spectrum is from going on as it went."""
+    turn = spectrum * turned.conj()
+    deviation = np.arctan2(np.abs(np.imag(turn)), np.real(turn))
+    return {
+        "complex": np.abs(spectrum - past * turned).sum(axis=1),
+        "phase": _histogram_mean(deviation * (magnitude > FLOOR)),
+    }
+
+
+def _histogram_mean(values: Array) -> Array:
+    """Mean over the bins of (count · centre) of a histogram of each row, without the row's extremes."""
+    low, high = values.min(axis=1, keepdims=True), values.max(axis=1, keepdims=True)
+    scaled = (values - low) * _ratio(np.float32(HISTOGRAM_BINS), high - low)
+    highest = np.count_nonzero(scaled >= HISTOGRAM_BINS, axis=1)
+    count = np.count_nonzero(scaled, axis=1) - highest
+    index = np.floor(scaled).sum(axis=1) - HISTOGRAM_BINS * highest
+    step = (high - low)[:, 0] / HISTOGRAM_BINS
+    return (count * (low[:, 0] + step / 2) + index * step) / HISTOGRAM_BINS
+
+
+def _decrease_weights(bins: Array) -> Array:
+    """Weights of the bins in Σ (|X_k| − |X_0|) / k."""
+    weights = np.zeros(len(bins))
+    weights[1:] = 1 / bins[1:]
+    weights[0] = -weights.sum()
+    return weights
+
+
+def _shape(magnitude: Array, sums: Array) -> dict[str, Array]:
+    """Descriptors of the shape of the magnitude, given its sums, shape `(frames, 6)`, double precision.
+
+    They are weighted with 1, k, k², k³, k⁴ and as `_decrease_weights` says.
+    """
+    bins = magnitude.shape[1]
+    power = magnitude**2
+    total = sums[:, 0]
+    c, m2, m3, m4 = (_ratio(sums[:, order], total) for order in range(1, 5))
+    spread = np.maximum(m2 - c**2, 0)
+    hfc = total + sums[:, 1]
+    variance = (bins**2 - 1) / 12  # of k
+    return {
+        "default": hfc,
+        "hfc": hfc,
+        "energy": power.sum(axis=1),
+        "centroid": c,
+        "spread": spread,
+        "skewness": _ratio(m3 - 3 * c * m2 + 2 * c**3, spread**1.5),
+        "kurtosis": _ratio(m4 - 4 * c * m3 + 6 * c**2 * m2 - 3 * c**4, spread**2),
+        "slope": np.where(total > 0, (c - (bins - 1) / 2) / (bins * variance), 0),
+        "decrease": _ratio(sums[:, 5], total - magnitude[:, 0]),
+        "rolloff": _rolloff(power),
+    }
+
+
+def _rolloff(power: Array) -> Array:
+    """First bin up to which the given share of the energy lies."""
+    energy = np.cumsum(power, axis=1)
+    return (energy >= ROLLOFF * energy[:, -1:]).argmax(axis=1)
+
+
+def _ratio(numerator: Array | np.float32, denominator: Array) -> Array:
+    """Quotient, 0 where the divisor is 0."""
+    return np.divide(numerator, denominator, out=np.zeros_like(denominator), where=denominator != 0)
