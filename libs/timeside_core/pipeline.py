@@ -142,6 +142,11 @@ class Pipeline:
     def __repr__(self) -> str:
         return " | ".join(each.label() for each in (self.decoder, *self.processors))
 
+    def _repr_html_(self) -> str:
+        from timeside_core import display
+
+        return display.pipeline_html(self)
+
     def run(self, *, progress: Progress | None = None, cancel: threading.Event | None = None) -> Results:
         """Run to the end; return the results of all analyzers, those that graphers brought along included."""
         for _ in self.stream(progress=progress, cancel=cancel):

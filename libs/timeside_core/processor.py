@@ -175,6 +175,11 @@ class Processor:
             identity["input"] = [each.identity() for each in read]
         return identity
 
+    def _repr_html_(self) -> str:
+        from timeside_core import display
+
+        return display.processor_html(self)
+
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Read `{"id", "version", …}` where a processor is a parameter, and write it so."""

@@ -105,6 +105,11 @@ class Result:
             )
         )
 
+    def _repr_html_(self) -> str:
+        from timeside_core import display
+
+        return display.result_html(self)
+
 
 class Results(Sequence[Result]):
     """Results of a run, in the order of the pipeline: `results["level.max"]`, `results[Level()]`, `results[0]`."""
@@ -149,6 +154,11 @@ class Results(Sequence[Result]):
 
     def __repr__(self) -> str:
         return f"<Results: {', '.join(self.ids())}>"
+
+    def _repr_html_(self) -> str:
+        from timeside_core import display
+
+        return display.results_html(self)
 
 
 def joined(parts: Sequence[Rows], output: Output) -> Rows:
