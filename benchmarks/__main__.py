@@ -8,10 +8,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from timeside_core.pipeline import library_versions
-
 from benchmarks import analyzers, decoders, drawing, encoders, memory
 from benchmarks.media import prepare
+from timeside_core.pipeline import library_versions
 
 SECTIONS: dict[str, Callable[[dict[str, Path], int], str]] = {
     "decoders": decoders.section,

@@ -8,13 +8,13 @@ import aubio
 import librosa
 import numpy as np
 import soundfile
+from timeside_decoder.file import FileDecoder
 
-from benchmarks.measure import Row, compare, table
+from benchmarks.measure import compare, table
 from timeside_core.audio import Array
 from timeside_core.pipeline import Pipeline
 from timeside_core.registry import get_processor
 from timeside_decoder.array import ArrayDecoder
-from timeside_decoder.file import FileDecoder
 
 SPECTRAL = (
     "mfcc",
@@ -147,9 +147,7 @@ def _aubio(id: str, mono: Array, samplerate: int) -> dict[str, Any]:
 
         return run
 
-    names = (
-        "default energy hfc complex phase specdiff kl mkl specflux centroid slope rolloff spread skewness kurtosis decrease"
-    ).split()
+    names = ["default", "energy", "hfc", "complex", "phase", "specdiff", "kl", "mkl", "specflux", "centroid", "slope", "rolloff", "spread", "skewness", "kurtosis", "decrease"]
     bank = aubio.filterbank(40, 1024)
     bank.set_mel_coeffs_slaney(samplerate)
     calls = {

@@ -56,5 +56,5 @@ def section(files: dict[str, Path], rounds: int) -> str:
     return (
         "## Memory\n\nStereo noise at 44.1 kHz from a decoder that holds nothing. What grows is the results themselves, "
         "which a run in process keeps: 3 h of MFCC are 930,000 rows of 20 float32, of spectrogram tiles "
-        f"465,000 rows of bytes.\n\n" + "\n".join(lines)
+        "465,000 rows of bytes.\n\n" + "\n".join(lines)
     )

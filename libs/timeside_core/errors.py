@@ -19,6 +19,7 @@ TimesideError
 │   ├── MessageSizeError    a message longer than it carries
 │   ├── StaleMemberError    a partition that is no longer (or was never) this member's
 │   └── OffsetOutOfRangeError  records that are no longer kept (in `timeside_core.bus`)
+├── StoreError              an object or a result that cannot be stored or read back
 └── CancelledError          the run was cancelled by its owner
 
 A message names the thing, the value and the rule.
@@ -74,6 +75,10 @@ class ProcessorError(TimesideError):
 
 class FormatError(TimesideError, ValueError):
     """A result file that cannot be read or written."""
+
+
+class StoreError(TimesideError):
+    """An object or a result that cannot be stored or read back."""
 
 
 class CancelledError(TimesideError):

@@ -14,6 +14,7 @@ from timeside_core.errors import ProcessorError
 
 TimeMode = Literal["global", "framewise", "event", "segment"]
 DataMode = Literal["value", "label"]
+Pooling = Literal["summary", "min", "max", "rms"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,10 @@ class Framewise(Output):
     """One row per frame, shape `(rows,)` or `(rows, bins…)`, on the clock of the analyzer's stream."""
 
     time_mode: ClassVar[TimeMode] = "framewise"
+
+    pooling: Pooling = "summary"
+    """What stands for several rows where there is no room for each: their minimum, maximum and mean (`summary`), or,
+    for what is made to be displayed, one of them, kept as tiles."""
 
 
 @dataclass(frozen=True, kw_only=True)

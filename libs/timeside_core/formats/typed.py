@@ -4,7 +4,7 @@ import dataclasses
 import math
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from timeside_core.errors import FormatError
 
@@ -55,6 +55,9 @@ def typed(value: Any, hint: Any, name: str) -> Any:
         require(isinstance(value, list), name, value, "a list")
         items = [typed(item, arguments[0], f"{name}[{index}]") for index, item in enumerate(value)]
         return tuple(items) if origin is tuple else items
+    if origin is Literal:
+        require(value in arguments, name, value, f"one of {', '.join(map(str, arguments))}")
+        return value
     accepted = int | float if hint is float else hint
     require(isinstance(value, accepted) and isinstance(value, bool) == (hint is bool), name, value, hint.__name__)
     return float(value) if hint is float else value

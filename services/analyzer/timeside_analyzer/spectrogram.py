@@ -54,7 +54,7 @@ class Spectrogram(Analyzer, id="spectrogram_analyzer", version="2.0"):
 
     def declared(self) -> Mapping[str, Output]:
         """The tiles; the magnitudes, as the output without a name, where `linear` asks for them."""
-        tiles = Framewise(description="Level, 8-bit code", bins="frequency band", bin_unit="Hz")
+        tiles = Framewise(description="Level, 8-bit code", bins="frequency band", bin_unit="Hz", pooling="max")
         magnitude = Framewise(description="Amplitude of a sine of that frequency", bins="frequency", bin_unit="Hz")
         return {"": magnitude, "tiles": tiles} if self.linear else {"tiles": tiles}
 

@@ -20,9 +20,9 @@ class Waveform(Analyzer, id="waveform_analyzer", version="2.0"):
     hop_length: Annotated[int, Field(ge=1, le=1 << 20)] = 256
     """Samples to a row; they do not overlap."""
     outputs = {
-        "min": Framewise(description="Smallest sample of each channel", bins="channel"),
-        "max": Framewise(description="Largest sample of each channel", bins="channel"),
-        "rms": Framewise(description="Root mean square of each channel", bins="channel"),
+        "min": Framewise(description="Smallest sample of each channel", bins="channel", pooling="min"),
+        "max": Framewise(description="Largest sample of each channel", bins="channel", pooling="max"),
+        "rms": Framewise(description="Root mean square of each channel", bins="channel", pooling="rms"),
     }
 
     def clock(self, stream: Stream) -> Stream:

@@ -1,0 +1,163 @@
+"""Results read back: facts, any slice of rows at any level, tiles as they lie there."""
+
+import hashlib
+import json
+import struct
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from zarr.storage import ObjectStore
+
+from timeside_core.audio import Array, Stream
+from timeside_core.errors import StoreError
+from timeside_core.formats.document import OUTPUTS
+from timeside_core.formats.typed import built
+from timeside_core.outputs import Output
+from timeside_core.pyramid import TILE_ROWS, WAVEFORM_ROWS
+from timeside_core.results import Provenance, Result, Results
+from timeside_core.store.arrays import zarr
+from timeside_core.store.objects import Objects
+from timeside_core.store.writer import MANIFEST, VERSION
+
+CHECKSUM_BYTES = 4
+"""What the crc32c codec appends to a chunk."""
+_ABSENT = (1 << 64) - 1
+"""Offset and length of a chunk that a shard does not hold."""
+
+
+class StoredResult:
+    """A whole result in the store. Reading checks the checksum of every chunk; `StoreError` says what is damaged."""
+
+    def __init__(self, objects: Objects, prefix: str, *, manifest_sha256: str | None = None) -> None:
+        """`manifest_sha256`, where known, must match."""
+        self.prefix = prefix
+        self._here = objects.below(prefix)
+        data = self._here.get(MANIFEST)
+        if manifest_sha256 is not None and hashlib.sha256(data).hexdigest() != manifest_sha256:
+            raise StoreError(f"manifest of {prefix} is not the one that was stored: its SHA-256 differs")
+        try:
+            self.manifest: dict[str, Any] = json.loads(data)
+            self.version = int(self.manifest["version"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"manifest of {prefix} cannot be read: {error}") from error
+        if self.version != VERSION:
+            raise StoreError(f"manifest of {prefix} has version {self.version}; {VERSION} is known")
+
+    @property
+    def outputs(self) -> dict[str, dict[str, Any]]:
+        """Facts of each output by name: fields of the declaration, rows, levels, dtype, bins."""
+        return self.manifest["outputs"]
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Where the result comes from."""
+        return built(Provenance, self.manifest["provenance"], "provenance")
+
+    @cached_property
+    def stream(self) -> Stream:
+        """Clock of framewise rows."""
+        return built(Stream, self.manifest["stream"], "stream")
+
+    def output(self, name: str) -> Output:
+        """Declaration of an output."""
+        facts = self._facts(name)
+        known = {"time_mode", "bins_at", "value", "dtype", "rows", "levels", "row_shape"}
+        fields = {key: value for key, value in facts.items() if key not in known}
+        return built(OUTPUTS[facts["time_mode"]], fields, f"output {name!r}")
+
+    def rows(self, output: str, level: int = 0) -> int:
+        """Rows of an output at a level."""
+        facts = self._facts(output)
+        if facts["time_mode"] == "global":
+            return 0 if facts["value"] is None else 1
+        if not 0 <= level <= facts["levels"]:
+            raise StoreError(f"level={level} of {output!r} must be between 0 and {facts['levels']}")
+        return facts["rows"] if level == 0 else int(self._array(output, f"levels/{level}").shape[0])
+
+    def slice(
+        self, output: str, start: int = 0, stop: int | None = None, *, level: int = 0, part: str = "values"
+    ) -> Array:
+        """Rows `start` to `stop` of an output; `part` may be `times` or `durations` of events and segments."""
+        facts = self._facts(output)
+        if facts["time_mode"] == "global":
+            value = facts["value"]
+            return np.empty(0) if value is None else np.asarray(value, dtype=facts["dtype"])
+        rows = self.rows(output, level)
+        if not rows:
+            dtype = facts.get("dtype", "float32") if part == "values" else "float64"
+            return np.empty((0, *facts.get("row_shape", ())) if part == "values" else 0, dtype)
+        first, last, _ = slice(start, stop).indices(rows)
+        try:
+            return self._array(output, part if level == 0 else f"levels/{level}")[first:last]
+        except StoreError:
+            raise
+        except Exception as error:  # zarr and its codecs raise all kinds on damaged bytes
+            raise StoreError(f"rows of {output!r} of {self.prefix} cannot be read: {error}") from error
+
+    def tile(self, output: str, level: int, index: int) -> tuple[bytes, int]:
+        """A tile of an output made for display: a gzip stream of its rows as they lie there, and how many count."""
+        facts = self._facts(output)
+        if facts["time_mode"] != "framewise" or facts["pooling"] == "summary":
+            raise StoreError(f"output {output!r} has no tiles: it is not made for display")
+        rows = self.rows(output, level)
+        tile_rows = TILE_ROWS if facts.get("dtype") == "uint8" else WAVEFORM_ROWS
+        tiles = -(-rows // tile_rows)
+        if not 0 <= index < tiles:
+            raise StoreError(f"tile index={index} of {output!r} at level {level} must be below {tiles}")
+        chunk = self._chunk(output, "values" if level == 0 else f"levels/{level}", index)
+        return chunk[:-CHECKSUM_BYTES], min(tile_rows, rows - index * tile_rows)
+
+    def results(self) -> Results:
+        """All outputs as results in memory."""
+        return Results([self._result(name) for name in self.outputs])
+
+    def _result(self, name: str) -> Result:
+        facts = self._facts(name)
+        timed = facts["time_mode"] in ("event", "segment")
+        bins = facts["bins_at"]
+        named = bool(bins) and isinstance(bins[0], str)
+        id = self.provenance.processor
+        return Result(
+            id=f"{id}.{name}" if name else id,
+            output=self.output(name),
+            values=self.slice(name),
+            stream=self.stream,
+            provenance=self.provenance,
+            event_times=self.slice(name, part="times") if timed else np.empty(0),
+            event_durations=self.slice(name, part="durations") if facts["time_mode"] == "segment" else np.empty(0),
+            bins=None if bins is None else tuple(bins) if named else np.asarray(bins),
+        )
+
+    def _facts(self, output: str) -> dict[str, Any]:
+        if output not in self.outputs:
+            raise StoreError(f"{self.prefix} has no output {output!r}; it has {', '.join(map(repr, self.outputs))}")
+        return self.outputs[output]
+
+    def _array(self, output: str, name: str) -> Any:
+        path = f"{output or 'result'}/{name}"
+        if path not in self._arrays:
+            self._arrays[path] = zarr.open_array(ObjectStore(self._here.backend, read_only=True), path=path, mode="r")
+        return self._arrays[path]
+
+    @cached_property
+    def _arrays(self) -> dict[str, Any]:
+        return {}
+
+    def _chunk(self, output: str, name: str, index: int) -> bytes:
+        """Encoded bytes of an inner chunk: all of its object, or a range that the shard's index tells."""
+        array = self._array(output, name)
+        trailing = "/0" * (array.ndim - 1)
+        path = f"{output or 'result'}/{name}/c"
+        if array.shards is None:
+            return self._here.get(f"{path}/{index}{trailing}")
+        in_shard = array.shards[0] // array.chunks[0]
+        shard = f"{path}/{index // in_shard}{trailing}"
+        size = self._here.size(shard)
+        if size is None:
+            raise StoreError(f"object {shard!r} of {self.prefix} is missing")
+        entry = self._here.get_range(shard, size - CHECKSUM_BYTES - 16 * (in_shard - index % in_shard), 16)
+        offset, length = struct.unpack("<QQ", entry)
+        if offset == _ABSENT:
+            raise StoreError(f"tile {index} of {name!r} of {self.prefix} is missing")
+        return self._here.get_range(shard, offset, length)

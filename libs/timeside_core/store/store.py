@@ -1,0 +1,153 @@
+"""The store as a whole: media in and out, results in and out, and its upkeep."""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from timeside_core.errors import StoreError
+from timeside_core.outputs import Output
+from timeside_core.store.objects import Objects
+from timeside_core.store.reader import StoredResult
+from timeside_core.store.writer import MANIFEST, ResultKey, ResultWriter
+
+READ_BYTES = 1 << 20
+GRACE_S = 24 * 3600.0
+"""Age below which an object is never swept: its writer may still be at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """An object that is not what its manifest, or its name, says."""
+
+    name: str
+    reason: str
+
+
+class Store:
+    """All that TimeSide keeps, by URL: `file:///var/lib/timeside`, `s3://bucket/prefix`."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self.objects = Objects(url, **options)
+
+    def put_media(self, chunks: Iterable[bytes]) -> tuple[str, int]:
+        """Keep the bytes of a media; returns SHA-256 and size. Bytes that are there already are not written again."""
+        digest, size = hashlib.sha256(), 0
+        folder = self.objects.folder
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".upload-", delete=False) as file:
+            try:
+                for chunk in chunks:
+                    digest.update(chunk)
+                    size += len(chunk)
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+                self._adopt(Path(file.name), digest.hexdigest(), size)
+            except OSError as error:
+                raise StoreError(f"media cannot be kept: {error.strerror or error}") from error
+            finally:
+                Path(file.name).unlink(missing_ok=True)
+        return digest.hexdigest(), size
+
+    def media_size(self, sha256: str) -> int | None:
+        """Size of a media, bytes; None where it is not kept."""
+        return self.objects.size(media_name(sha256))
+
+    def media_file(self, sha256: str, scratch: Path) -> Path:
+        """A local file with the bytes of a media: where it lies, or a copy in `scratch` that is checked."""
+        if self.objects.folder is not None:
+            path = self.objects.folder / media_name(sha256)
+            if not path.exists():
+                raise StoreError(f"media {sha256} is not in {self.objects.url}")
+            return path
+        path = scratch / sha256
+        if path.exists():
+            return path
+        data = self.objects.get(media_name(sha256))
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise StoreError(f"media {sha256} is damaged: its bytes have another SHA-256")
+        scratch.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{sha256}-{os.getpid()}")
+        partial.write_bytes(data)
+        partial.replace(path)
+        return path
+
+    def writer(self, key: ResultKey, outputs: Mapping[str, Output]) -> ResultWriter:
+        """Begin a result."""
+        return ResultWriter(self.objects, key, outputs)
+
+    def result(self, prefix: str, *, manifest_sha256: str | None = None) -> StoredResult:
+        """Open a whole result; raises `StoreError`."""
+        return StoredResult(self.objects, prefix, manifest_sha256=manifest_sha256)
+
+    def scrub(self) -> Iterator[Damage]:
+        """Hash every object again; yield what is damaged or missing."""
+        for name, _, _ in self.objects.list("media"):
+            if _sha256(self.objects.get(name)) != name.rsplit("/", 1)[-1]:
+                yield Damage(name, "its bytes have another SHA-256 than its name says")
+        for name, _, _ in self.objects.list("results"):
+            if name.endswith(f"/{MANIFEST}"):
+                yield from self._scrub_result(name.removesuffix(f"/{MANIFEST}"))
+
+    def sweep(
+        self, known: Callable[[str], bool], *, dry_run: bool, grace_s: float = GRACE_S
+    ) -> Iterator[tuple[str, int]]:
+        """Remove results that nobody knows (`known` is asked by prefix) and that are older than the grace.
+
+        Yields name and size of each object removed, or that would be.
+        """
+        newest: dict[str, float] = {}
+        objects: dict[str, list[tuple[str, int]]] = {}
+        for name, size, changed in self.objects.list("results"):
+            prefix = "/".join(name.split("/")[:8])
+            newest[prefix] = max(newest.get(prefix, 0.0), changed)
+            objects.setdefault(prefix, []).append((name, size))
+        for prefix, orphans in objects.items():
+            if newest[prefix] > time.time() - grace_s or known(prefix):
+                continue
+            for name, size in orphans:
+                if not dry_run:
+                    self.objects.delete(name)
+                yield name, size
+
+    def _scrub_result(self, prefix: str) -> Iterator[Damage]:
+        try:
+            manifest = json.loads(self.objects.get(f"{prefix}/{MANIFEST}"))
+            expected: dict[str, dict[str, Any]] = manifest["objects"]
+        except (StoreError, ValueError, KeyError, TypeError) as error:
+            yield Damage(f"{prefix}/{MANIFEST}", f"cannot be read: {error}")
+            return
+        for name, facts in expected.items():
+            try:
+                data = self.objects.get(f"{prefix}/{name}")
+            except StoreError as error:
+                yield Damage(f"{prefix}/{name}", str(error))
+                continue
+            if _sha256(data) != facts["sha256"]:
+                yield Damage(f"{prefix}/{name}", "its bytes have another SHA-256 than its manifest says")
+
+    def _adopt(self, file: Path, sha256: str, size: int) -> None:
+        name = media_name(sha256)
+        if self.objects.size(name) == size:
+            return
+        if self.objects.folder is None:
+            self.objects.put(name, file.read_bytes())
+            return
+        target = self.objects.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(target)
+        self.objects.sync(name.rsplit("/", 1)[0])
+
+
+def media_name(sha256: str) -> str:
+    """Name of the object that holds a media."""
+    return f"media/{sha256[:2]}/{sha256}"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
