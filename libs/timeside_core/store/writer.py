@@ -51,8 +51,8 @@ class Stored:
 class ResultWriter:
     """Writes one result, the outputs of one processor over one media, below a prefix that nobody else writes to.
 
-    Nothing is visible before `finish` has returned and its `Stored` is known to whoever keeps the keys. A writer that is
-    given up leaves an orphan, which `sweep` removes.
+    Nothing is visible before `finish` has returned and its `Stored` is known to whoever keeps the keys. A writer that
+    is given up leaves an orphan, which `sweep` removes.
     """
 
     def __init__(self, objects: Objects, key: ResultKey, outputs: Mapping[str, Output]) -> None:
