@@ -28,13 +28,15 @@ class AacEncoder(FileEncoder, id="aac_encoder", version="2.0"):
 
     def open(self, stream: Stream, sink: Sink) -> Codec:
         """Open the container; its first bytes come with the first fragment, or with the end."""
-        fragments = {"movflags": "+delay_moov+default_base_moof", "frag_duration": "1000000"}
+        options = {"movie_timescale": str(stream.samplerate)}  # the unit of the edit list; milliseconds otherwise
+        if self.streams:
+            options |= {"movflags": "+delay_moov+default_base_moof", "frag_duration": "1000000"}
         return FFmpegCodec(
             stream,
             sink,
             container="ipod",
             codec="aac",
             bitrate_kbps=self.bitrate_kbps,
-            container_options=fragments if self.streams else {},
+            container_options=options,
             tags=self.metadata,
         )

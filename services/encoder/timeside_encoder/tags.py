@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeAlias, cast
 
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, GetPydanticSchema
+from pydantic_core import CoreSchema, core_schema
 
 MOST = 200
 """Tags in a file."""
@@ -33,6 +34,15 @@ class Tags(Mapping[str, str]):
     def __repr__(self) -> str:
         return repr(self._tags)
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        write = core_schema.plain_serializer_function_ser_schema(dict[str, str])
+        return core_schema.no_info_plain_validator_function(_checked, serialization=write)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": {"type": "string"}}
+
 
 def _writable(name: str) -> bool:
     """Whether Vorbis comments, the strictest, can hold a name."""
@@ -50,12 +60,7 @@ def _checked(given: Any) -> Tags:
     return Tags(named)
 
 
-Metadata: TypeAlias = Annotated[
-    Mapping[str, str],
-    PlainValidator(_checked),
-    PlainSerializer(dict, return_type=dict[str, str]),
-    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
-]
+Metadata: TypeAlias = Annotated[Mapping[str, str], GetPydanticSchema(lambda _, handler: handler(Tags))]
 """Tags, given as any mapping.
 
 `title artist album date genre comment track copyright` are written in every format. FLAC, Opus, MP3 and WebM hold any
