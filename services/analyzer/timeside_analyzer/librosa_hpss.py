@@ -25,7 +25,7 @@ class LibrosaHPSS(WholeSignal, id="librosa_hpss", version="1.0"):
     hop_length: HopLength = 512
     """Samples from frame to frame."""
     kernel_size: Annotated[int, Field(ge=1, le=255)] = 31
-    """Length of the median filters: frames along time, bins along frequency."""
+    """Length of the median filters: frames along time, bins along frequency; not more than there are."""
     margin: Annotated[float, Field(ge=1, le=100)] = 1.0
     """How many times one filter must exceed the other for a bin to count; above 1 some of the sound is neither."""
 
@@ -45,7 +45,10 @@ class LibrosaHPSS(WholeSignal, id="librosa_hpss", version="1.0"):
 
         spectrum = librosa.stft(padded(samples, self.n_fft), n_fft=self.n_fft, hop_length=self.hop_length)
         magnitude = np.abs(spectrum[:, : 1 + len(samples) // self.hop_length])
-        parts = librosa.decompose.hpss(magnitude, kernel_size=self.kernel_size, margin=self.margin)
+        # A kernel several times as long as its axis makes scipy's median filter wrong, and not even repeatable.
+        bins, frames = magnitude.shape
+        kernels = min(self.kernel_size, frames), min(self.kernel_size, bins)
+        parts = librosa.decompose.hpss(magnitude, kernel_size=kernels, margin=self.margin)
         harmonic, percussive = (self._mean_square(part) for part in parts)
         total = harmonic + percussive
         ratio = np.divide(percussive, total, out=np.zeros_like(total), where=total > 0)

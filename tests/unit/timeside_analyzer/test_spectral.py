@@ -4,6 +4,8 @@ librosa is called with `top_db=None` and `tuning=0`: what needs the whole signal
 Intentionally not checked: odd transforms (librosa has a frame less where the hop divides the signal).
 """
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import librosa
@@ -158,6 +160,26 @@ def test_a_resampled_source_is_analysed_at_its_samplerate():
     resampled = np.concatenate([each.payload for each in emissions])
     expected = librosa.feature.mfcc(S=librosa.power_to_db(librosa.feature.melspectrogram(y=resampled), top_db=None))
     assert_equal(values(MFCC(source=source), audio, 44_100), expected.T, atol=2e-3)
+
+
+def test_neither_librosa_nor_its_kin_are_imported():
+    ids = [
+        "melspectrogram",
+        "mfcc",
+        "chroma",
+        "spectral_contrast",
+        "spectral_rolloff",
+        "onset_strength",
+        "tempogram",
+        "rms",
+    ]
+    program = (
+        "import sys; from timeside_core import get_processor; from timeside_core.testing import analyze, signal;"
+        f"[analyze(get_processor(id)(), signal('noise')) for id in {ids}];"
+        "sys.exit(str(sys.modules.keys() & {'librosa', 'numba', 'scipy.signal', 'sklearn'} or ''))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.stderr.strip() == ""
 
 
 def test_all_share_one_transform():
