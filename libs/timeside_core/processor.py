@@ -62,9 +62,11 @@ def required_places(cls: "type[Processor]") -> frozenset[str]:
 def _with_ids_of_defaults(cls: "type[Processor]", values: dict[str, Any]) -> dict[str, Any]:
     """Name the default's processor where an object names none, so that `{}` means the default's kind."""
     for name, field in _pydantic_fields(cls).items():
-        value, default = values.get(name), field.default
-        if isinstance(value, Mapping) and "id" not in value and isinstance(default, Processor):
-            values[name] = {"id": default.id, **value}
+        value = values.get(name)
+        if isinstance(value, Mapping) and "id" not in value:
+            default = field.get_default(call_default_factory=True)
+            if isinstance(default, Processor):
+                values[name] = {"id": default.id, **value}
     return values
 
 
