@@ -57,8 +57,8 @@ class Chart(Grapher):
     ) -> bytes:
         """A picture of the results between two times, of all the signal where not given.
 
-        `width` and `height` are from 1 to 16384 pixels, and 8,388,608 pixels in all at most. Raises `ParameterError` for
-        other sizes, for times that do not overlap the signal, and where results are missing.
+        `width` and `height` are from 1 to 16384 pixels, with at most 8,388,608 in all. Raises `ParameterError` for other
+        sizes, for times that do not overlap the signal, and where results are missing.
         """
         if format not in ("png", "svg"):
             raise ParameterError(f"format={format!r} must be png or svg")

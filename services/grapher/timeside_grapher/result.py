@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -32,10 +32,16 @@ LOW_DB, HIGH_DB = -100.0, -10.0
 """Levels of the first and the last colour of a spectrogram, dBFS."""
 
 
+def _analyzer(default: str) -> Any:
+    """A parameter that is any analyzer; the default is imported when an instance is made."""
+    schema: dict[str, Any] = {"additionalProperties": True, "required": ["id"]}
+    return Field(default_factory=lambda: default_analyzer(default), json_schema_extra=schema)
+
+
 class ResultGrapher(Chart, id="result_grapher", version="2.0"):
     """The result of any analyzer, where asked for over the waveform or the spectrogram."""
 
-    analyzer: Analyzer = Field(default_factory=lambda: default_analyzer("level"))
+    analyzer: Analyzer = _analyzer("level")
     """Analyzer whose result is drawn."""
     output: Annotated[str, Field(max_length=200)] = ""
     """Which of the analyzer's outputs; the first (of values for the whole signal: all) where not given."""
@@ -164,7 +170,7 @@ class Layered(Lane):
 class PitchGrapher(ResultGrapher, id="grapher_aubio_pitch", version="2.0"):
     """Fundamental frequency over the spectrogram, both on one axis."""
 
-    analyzer: Analyzer = Field(default_factory=lambda: default_analyzer("aubio_pitch"))
+    analyzer: Analyzer = _analyzer("aubio_pitch")
     """Analyzer whose result is drawn."""
     output: Annotated[str, Field(max_length=200)] = "pitch"
     """Which of the analyzer's outputs."""
@@ -181,7 +187,7 @@ class PitchGrapher(ResultGrapher, id="grapher_aubio_pitch", version="2.0"):
 class SilenceGrapher(ResultGrapher, id="grapher_aubio_silence", version="2.0"):
     """Where there is silence and where not, over the waveform."""
 
-    analyzer: Analyzer = Field(default_factory=lambda: default_analyzer("aubio_silence"))
+    analyzer: Analyzer = _analyzer("aubio_silence")
     """Analyzer whose result is drawn."""
     background: Background = "waveform"
     """What to draw behind."""
@@ -190,7 +196,7 @@ class SilenceGrapher(ResultGrapher, id="grapher_aubio_silence", version="2.0"):
 class LoudnessGrapher(ResultGrapher, id="grapher_loudness_itu", version="2.0"):
     """Momentary loudness over time."""
 
-    analyzer: Analyzer = Field(default_factory=lambda: default_analyzer("loudness_itu"))
+    analyzer: Analyzer = _analyzer("loudness_itu")
     """Analyzer whose result is drawn."""
     output: Annotated[str, Field(max_length=200)] = "block_loudness"
     """Which of the analyzer's outputs."""
@@ -199,7 +205,7 @@ class LoudnessGrapher(ResultGrapher, id="grapher_loudness_itu", version="2.0"):
 class OnsetFunctionGrapher(ResultGrapher, id="grapher_onset_detection_function", version="2.0"):
     """The onset detection function over time."""
 
-    analyzer: Analyzer = Field(default_factory=lambda: default_analyzer("onset_detection_function"))
+    analyzer: Analyzer = _analyzer("onset_detection_function")
     """Analyzer whose result is drawn."""
 
 
