@@ -1,0 +1,20 @@
+"""Fixtures that several packages' tests share."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from tests.support import kafka
+
+
+@pytest.fixture(scope="session")
+def kafka_broker() -> Iterator[kafka.Broker]:
+    """A real broker of our own, which a test may kill if it starts it again."""
+    with kafka.running() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(request: pytest.FixtureRequest) -> str:
+    """Address of a real broker: that of `TIMESIDE_KAFKA_BOOTSTRAP`, else one of our own."""
+    return os.environ.get("TIMESIDE_KAFKA_BOOTSTRAP") or request.getfixturevalue("kafka_broker").bootstrap
