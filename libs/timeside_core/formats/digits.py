@@ -41,10 +41,14 @@ def as_list(array: Array) -> Any:
     return (shortest(array) if array.dtype.kind == "f" else array).tolist()
 
 
+def numeric(array: Array) -> Array:
+    """The array, with 0 and 1 for False and True."""
+    return array.astype(np.uint8) if array.dtype == np.bool_ else array
+
+
 def as_text(array: Array) -> str:
     """The array as numbers in words of text, a line for each row."""
-    if array.dtype == np.bool_:
-        array = array.astype(np.uint8)
+    array = numeric(array)
     rows = array.reshape(len(array), -1) if array.ndim and array.size else array.reshape(1, -1)
     return "\n".join(" ".join(map(repr, row)) for row in as_list(rows))
 

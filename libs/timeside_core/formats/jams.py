@@ -12,7 +12,7 @@ import numpy as np
 
 from timeside_core.audio import Media
 from timeside_core.errors import FormatError
-from timeside_core.formats.digits import as_list
+from timeside_core.formats.digits import as_list, numeric
 from timeside_core.formats.document import document
 from timeside_core.formats.spans import media_of, texts
 from timeside_core.results import Result, Results
@@ -73,7 +73,7 @@ def _observations(result: Result) -> list[dict[str, Any]]:
 
 
 def _vectors(result: Result) -> list[list[float]]:
-    return as_list(result.values.reshape(len(result), -1)) if len(result) else []
+    return as_list(numeric(result.values).reshape(len(result), -1)) if len(result) else []
 
 
 def _file_metadata(media: Media) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from timeside_core.audio import Array
 from timeside_core.errors import FormatError
+from timeside_core.formats.digits import numeric
 from timeside_core.formats.document import names
 from timeside_core.formats.files import replaced
 from timeside_core.formats.spans import media_of
@@ -95,7 +96,7 @@ def _cells(name: str, result: Result) -> Iterator[tuple[str, Any]]:
 
 
 def _values(name: str, result: Result) -> Iterator[tuple[str, Any]]:
-    values = result.values.reshape(-1).tolist() if len(result) else [None]
+    values = numeric(result.values).reshape(-1).tolist() if len(result) else [None]
     labels = result.output.labels
     for column, value in zip(_columns(name, result), values, strict=True):
         yield column, labels[value] if labels and value is not None else value
@@ -103,7 +104,7 @@ def _values(name: str, result: Result) -> Iterator[tuple[str, Any]]:
 
 def _summaries(name: str, result: Result) -> Iterator[tuple[str, Any]]:
     columns = _columns(name, result)
-    statistics = _statistics(result.values.reshape(len(result), -1)) if len(result) else None
+    statistics = _statistics(numeric(result.values).reshape(len(result), -1)) if len(result) else None
     for index, column in enumerate(columns):
         for summary in SUMMARIES:
             yield f"{column}.{summary}", None if statistics is None else statistics[summary][index]

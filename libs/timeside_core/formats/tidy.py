@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from timeside_core.audio import Array
+from timeside_core.formats.digits import numeric
 from timeside_core.formats.document import names
 from timeside_core.results import Result, Results
 
@@ -37,7 +38,7 @@ def tidy(results: Results) -> Iterator[Tidy]:
             unit=result.output.unit,
             times=np.repeat(result.times, len(columns)),
             durations=np.repeat(result.durations, len(columns)),
-            values=result.values.reshape(-1),
+            values=numeric(result.values).reshape(-1),
             bins=np.tile(np.arange(len(columns), dtype=np.int32), len(result)),
             bin_names=columns,
             labels=result.output.labels,

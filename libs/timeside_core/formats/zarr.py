@@ -22,14 +22,13 @@ zarr: Any = _zarr  # its types are incomplete
 
 def write(results: Results, path: Path) -> None:
     """Write results, exactly; arrays are compressed and checksummed."""
+    taken_apart = documents(results)
     if path.suffix != ".zip":
-        _write(results, LocalStore(path))
+        _write(taken_apart, LocalStore(path))
         return
     store = ZipStore(path, mode="w")
-    try:
-        _write(results, store)
-    finally:
-        store.close()
+    _write(taken_apart, store)
+    store.close()
 
 
 def read(path: Path, budget: Budget) -> list[Document]:
@@ -39,16 +38,14 @@ def read(path: Path, budget: Budget) -> list[Document]:
     with zipfile.ZipFile(path) as members:
         Budget(budget.left).take(sum(member.file_size for member in members.infolist()))
     store = ZipStore(path, mode="r")
-    try:
-        return _read(store, budget)
-    finally:
-        store.close()
+    found = _read(store, budget)
+    store.close()
+    return found
 
 
-def _write(results: Results, store: Any) -> None:
-    taken_apart = documents(results)
-    root = zarr.create_group(store, zarr_format=3, attributes={**header(), "results": list(taken_apart)})
-    for name, each in taken_apart.items():
+def _write(documents: dict[str, Document], store: Any) -> None:
+    root = zarr.create_group(store, zarr_format=3, attributes={**header(), "results": list(documents)})
+    for name, each in documents.items():
         group = root.create_group(name, attributes=each.fields)
         for key, array in each.arrays.items():
             group.create_array(
