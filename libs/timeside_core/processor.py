@@ -238,17 +238,17 @@ class Step(Processor):
     @property
     def stream(self) -> Stream:
         """Clock of the rows that come in; known from before `start` on."""
-        return self.__dict__["_stream"]
+        return self.__dict__["_engine_stream"]
 
     @property
     def row(self) -> int:
         """Index of the first row at hand in `process`; in `finish`, the count of all rows."""
-        return self.__dict__["_row"]
+        return self.__dict__["_engine_row"]
 
     @property
     def rows(self) -> int:
         """Count of the rows at hand."""
-        return self.__dict__["_rows"]
+        return self.__dict__["_engine_rows"]
 
     @property
     def times(self) -> Array:
@@ -258,12 +258,12 @@ class Step(Processor):
     def working_copy(self, stream: Stream) -> Self:
         """A copy for a run over rows of that clock, which the run may set state on; `self` stays the bare value."""
         copied = copy.copy(self)
-        copied.__dict__["_stream"] = stream
+        copied.__dict__["_engine_stream"] = stream
         return copied
 
     def at(self, row: int, rows: int) -> None:
         """Say which rows come next: `rows` of them from index `row` on."""
-        self.__dict__.update(_row=row, _rows=rows)
+        self.__dict__.update(_engine_row=row, _engine_rows=rows)
 
     def start(self, stream: Stream) -> None:
         """Prepare for a run over rows of that clock."""
