@@ -29,7 +29,7 @@ class AacEncoder(FileEncoder, id="aac_encoder", version="2.0"):
     def open(self, stream: Stream, sink: Sink) -> Codec:
         """Open the container; its first bytes come with the first fragment, or with the end."""
         options = {"movie_timescale": str(stream.samplerate)}  # the unit of the edit list; milliseconds otherwise
-        if self.streams:
+        if self.returns_chunks:
             options |= {"movflags": "+delay_moov+default_base_moof", "frag_duration": "1000000"}
         return FFmpegCodec(
             stream,

@@ -64,12 +64,13 @@ class FileEncoder(Encoder):
         return next((each for each in self.samplerates if each >= given), self.samplerates[-1])
 
     @property
-    def streams(self) -> bool:
+    def returns_chunks(self) -> bool:
         """Whether chunks are returned."""
         return self.streaming or self.output is None
 
     def start(self, stream: Stream) -> None:
         """Open codec and output; raises `EncodingError` where the format or the place does not allow it."""
+        self._file: OutputFile | None = None
         if stream.channels > self.max_channels:
             raise EncodingError(f"{self.label()!r} has up to {self.max_channels} channels, not {stream.channels}")
         samplerate = self.samplerate(stream.samplerate)
@@ -78,7 +79,8 @@ class FileEncoder(Encoder):
         self._codec = self.open(replace(stream, samplerate=samplerate), self._sink)
         self._block = np.empty((BLOCK_SAMPLES, stream.channels), np.float32)
         self._filled = self._samples = 0
-        self._file = None if self.output is None else OutputFile(self.output, overwrite=self.overwrite)
+        if self.output is not None:
+            self._file = OutputFile(self.output, overwrite=self.overwrite)
 
     def process(self, block: Array) -> bytes | None:
         """Encode; return the chunk that is ready, where chunks are wanted."""
@@ -126,7 +128,7 @@ class FileEncoder(Encoder):
         chunk = self._sink.take()
         if self._file is not None and chunk:
             self._file.write(chunk)
-        return chunk if chunk and self.streams else None
+        return chunk if chunk and self.returns_chunks else None
 
 
 def _resampler(stream: Stream, samplerate: int) -> Any:

@@ -13,6 +13,8 @@ FRAMES = {
     "track": "TRCK",
     "disc": "TPOS",
     "copyright": "TCOP",
+    "publisher": "TPUB",
+    "isrc": "TSRC",
     "encoder": "TSSE",
 }
 """Text frames by tag; a comment has a frame of its own, all others are user-defined text."""

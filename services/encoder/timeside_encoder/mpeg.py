@@ -11,6 +11,8 @@ BITRATES_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 """kb/s by index in a frame's header: of MPEG-1; of MPEG-2 and 2.5 (ISO 11172-3, 2.4.2.3, and 13818-3)."""
 INFO_SIZE = 156
 """Bytes of a Xing tag with all its fields and LAME's extension."""
+MOST_SEEN = 2000
+"""Places remembered for the seek table, which has 100."""
 LAME_DELAY = 576
 """Samples that LAME puts before the signal; readers know that a decoder adds 529."""
 LAME_ALGORITHM = 3
@@ -41,14 +43,16 @@ class Frames:
             at += size
         self._tail, self._next = data[at:], max(0, at - len(data))
         self.seen.append((self.count, self.size))
+        if len(self.seen) > MOST_SEEN:
+            self.seen = self.seen[::2]
 
     def _begin(self, header: bytes) -> None:
         self.header = header
         version = header[1] >> 3 & 3  # 3: MPEG-1, 2: MPEG-2, 0: MPEG-2.5
         samplerate = (44_100, 48_000, 32_000)[header[2] >> 2 & 3] // {3: 1, 2: 2, 0: 4}[version]
-        self.samples = 1152 if version == 3 else 576
+        self.frame_samples = 1152 if version == 3 else 576
         bitrates = BITRATES_1 if version == 3 else BITRATES_2
-        self._sizes = [self.samples // 8 * 1000 * bitrate // samplerate for bitrate in bitrates]
+        self._sizes = [self.frame_samples // 8 * 1000 * bitrate // samplerate for bitrate in bitrates]
         mono = header[3] >> 6 == 3
         self._side_info = (17 if mono else 32) if version == 3 else (9 if mono else 17)
         needed = 4 + self._side_info + INFO_SIZE
@@ -61,7 +65,7 @@ class Frames:
         tell (peak, gain, lowpass, the checksum of the music) is zero: unknown.
         """
         indicator = 100 - 10 * (4 if quality is None else quality) - LAME_ALGORITHM
-        padding = self.count * self.samples - LAME_DELAY - samples
+        padding = self.count * self.frame_samples - LAME_DELAY - samples
         method = 1 if quality is None else 4  # constant bitrate, vbr-mtrh
         frame = b"".join(
             [
@@ -71,8 +75,10 @@ class Frames:
                 b"Info" if quality is None else b"Xing",
                 struct.pack(">III", 0b1111, self.count, self.info_size + self.size),
                 self._seek_table(),
-                struct.pack(">I9sB9x", indicator, b"LAME3.100", method),
-                b"\0\0" + (LAME_DELAY << 12 | padding).to_bytes(3, "big") + bytes(4),
+                struct.pack(">I9sB", indicator, b"LAME3.100", method),
+                bytes(11),  # lowpass, peak, gains, flags, bitrate
+                (LAME_DELAY << 12 | padding).to_bytes(3, "big"),
+                bytes(4),  # mode, gain, preset
                 struct.pack(">IH", self.info_size + self.size, 0),
             ]
         )

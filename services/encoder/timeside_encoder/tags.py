@@ -16,8 +16,8 @@ class Tags(Mapping[str, str]):
     """Tags by lower-case name, in order of names; a value, hashable."""
 
     def __init__(self, tags: Mapping[str, str] | None = None) -> None:
-        cut = {name.lower(): text.partition("\0")[0][:LONGEST] for name, text in (tags or {}).items()}
-        self._tags = {name: text for name, text in sorted(cut.items()) if text and _writable(name)}
+        written = {name.lower(): _written(text) for name, text in (tags or {}).items() if _writable(name)}
+        self._tags = {name: text for name, text in sorted(written.items()) if text}
 
     def __getitem__(self, name: str) -> str:
         return self._tags[name]
@@ -45,8 +45,13 @@ class Tags(Mapping[str, str]):
 
 
 def _writable(name: str) -> bool:
-    """Whether Vorbis comments, the strictest, can hold a name."""
-    return bool(name) and name.isascii() and name.isprintable() and "=" not in name
+    """Whether Vorbis comments, the strictest, can hold a name; what encoded another file is not said of this one."""
+    return bool(name) and name.isascii() and name.isprintable() and "=" not in name and name.lower() != "encoder"
+
+
+def _written(text: str) -> str:
+    """Up to a NUL or `LONGEST`, what has no UTF-8 replaced."""
+    return text.partition("\0")[0][:LONGEST].encode(errors="replace").decode()
 
 
 def _checked(given: Any) -> Tags:
@@ -64,6 +69,6 @@ Metadata: TypeAlias = Annotated[Mapping[str, str], GetPydanticSchema(lambda _, h
 """Tags, given as any mapping.
 
 `title artist album date genre comment track copyright` are written in every format. FLAC, Opus, MP3 and WebM hold any
-name; the others leave out what they have no place for. Names that no format can hold (not printable ASCII, or with =)
-and empty texts are left out.
+name; the others leave out what they have no place for. Names that no format can hold (not printable ASCII, or with
+=), empty texts and `encoder` are left out.
 """

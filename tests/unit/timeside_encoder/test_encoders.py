@@ -25,6 +25,8 @@ SAMPLERATES = {
     "webm_encoder": 48_000,
 }
 LOSSLESS = ("wav_encoder", "flac_encoder")
+FFMPEG_9 = av.library_versions["libavformat"] >= (63,)
+"""The first that trims the end of AAC."""
 ALL = pytest.mark.parametrize("id", SAMPLERATES)
 TAGS = {
     "title": "Chant du départ ♪",
@@ -57,9 +59,9 @@ def test_a_file_decodes_to_the_signal(id, samples, path, tones, encode, by_av, b
 
     assert not any(encode(get_processor(id)(path), audio, samplerate=samplerate))
 
-    for decoded in (by_av(path.read_bytes()), by_ffmpeg(path)):
-        if id == "aac_encoder":
-            assert samples <= len(decoded) < samples + 1024  # FFmpeg before 9 does not trim the end
+    for decoded, trims_aac in ((by_av(path.read_bytes()), FFMPEG_9), (by_ffmpeg(path), False)):
+        if id == "aac_encoder" and not trims_aac:
+            assert samples <= len(decoded) < samples + 1024
         else:
             assert decoded.shape == audio.shape
         assert alike(decoded, audio, skip=1024) > 0.99

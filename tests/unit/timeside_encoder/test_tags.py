@@ -19,9 +19,18 @@ def test_tags_are_a_value():
 
 
 def test_what_no_format_can_hold_is_left_out():
-    given = {"": "x", "a=b": "x", "naïve": "x", "line\nbreak": "x", "empty": "", "nul": "before\0after", "ok": "♪"}
+    given = {
+        "": "x",
+        "a=b": "x",
+        "naïve": "x",
+        "line\nbreak": "x",
+        "empty": "",
+        "nul": "before\0after",
+        "half": "\ud800",
+        "ok": "♪",
+    }
 
-    assert Tags(given) == {"nul": "before", "ok": "♪"}
+    assert Tags(given) == {"half": "?", "nul": "before", "ok": "♪"}
 
 
 def test_tags_are_bounded():
