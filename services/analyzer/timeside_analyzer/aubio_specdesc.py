@@ -62,9 +62,10 @@ class AubioSpecdesc(Analyzer, id="aubio_specdesc", version="1.0"):
 
     Every descriptor of silence is 0, and so is one whose divisor is 0; nothing is ever NaN.
 
-    Equal to `aubio.specdesc` over `aubio.pvoc` within 0.1 %; within 0.1 % of Σ |X| + Σ |X'| for `complex`, whose
-    differences cancel in aubio's single precision; `rolloff` within one bin where rounding decides; `phase` and
-    `specdiff`, whose histogram makes steps, where aubio is given the same spectrum.
+    Equal to `aubio.specdesc` over `aubio.pvoc` within 0.02 % of the largest value in a signal, `rolloff` within one
+    bin; `phase` and `specdiff` so in most frames, and further off in the others, where rounding decides whether
+    a value is the largest and left out. What a pure tone leaves in the differences of `complex` and in the higher
+    moments is rounding, here as there.
 
     References
     ----------

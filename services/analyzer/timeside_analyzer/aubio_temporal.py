@@ -9,6 +9,7 @@ from pydantic import Field
 from timeside_analyzer.aubio_sizes import PowerOfTwo
 from timeside_core import Analyzer, Array, Events, Magnitude, Rows, Segments, Stream, events, segments
 from timeside_core.errors import ParameterError
+from timeside_core.inputs import window
 
 LOWEST_ROW_RATE_HZ = 6
 """Frames per second below which aubio's beat tracker writes beyond its arrays."""
@@ -16,29 +17,32 @@ ATTACK_HOPS = 5
 """Hops from an attack to its detection, rounded up."""
 FLUX_DELAY, ENERGY_DELAY = 0.252, 0.414
 """What aubio's tracker takes off the beats, in frames of its own, for spectral flux and for the method `energy`."""
-FAINT = 1e-16
-"""Scale of the onset function in the samples given to aubio, so that it adds nothing to their level."""
+PAUSE_S = 1.0
+"""Silence after which there is no beat any more."""
+FAINT = 1e-12
+"""Scale of what is given to aubio as energy, so that it adds nothing to the level."""
 
 
 class AubioTemporal(Analyzer, id="aubio_temporal", version="1.0"):
     """Onsets, beats and the rates they come at, by aubio [1]_.
 
-    - `onset`: where something begins: peaks of the high frequency content Σ (k + 1) log(1 + |X_k|) above the median
-      and `onset_threshold` times the mean of its seven last frames, smoothed, at least 50 ms apart, where the sound is
-      louder than `silence_db`. aubio sees an onset 4.3 hops late and takes them off again; times are then within 5 ms
-      of an attack at 44.1 kHz and within 15 ms at 8 kHz, whose hops are long.
-    - `beat`: where the foot taps, by the context-dependent tracker [2]_ over the spectral flux
-      Σ max(0, |X_k| − |X'_k|). It looks at the last six seconds and foretells the next one or two, so that the first
-      beats come after two to six seconds; on a steady pulse it is then within 10 ms of it at 44.1 kHz.
-      `beat_confidence` is aubio's measure of how much of the pulse its period explains: 0 while it has no opinion,
-      without upper bound.
-    - `onset_rate` and `bpm`: 60 / Δ from each onset, or beat, to the next, Δ seconds later, per minute.
+    - `onset`: where something begins: a peak of the high frequency content Σ (k + 1) log(1 + |X_k|), smoothed, that
+      exceeds the median of the last seven frames by `onset_threshold` times their mean; at least 50 ms after the last.
+      aubio sees an onset 4.3 hops late and takes them off again: times lie within 7 ms of an attack at 44.1 kHz, within
+      16 ms at 8 kHz, whose hops are long.
+    - `beat`: where the foot taps, by context-dependent tracking [2]_ of the spectral flux Σ max(0, |X_k| − |X'_k|).
+      The tracker foretells beats from the last seconds: the first comes after two seconds or more, and those of a
+      steady pulse lie within 10 ms of it at 44.1 kHz. `beat_confidence` is aubio's measure of how well the period
+      explains the flux: 0 while there is no opinion, without upper bound.
+    - `onset_rate` and `bpm`: 60 / Δ from each onset, or beat, to the next, Δ seconds later.
 
     X is the transform of a frame under a periodic Hann window that ends with the hop, X' the one before. The last hop,
     which is padded, is not looked at, so that no beat lies outside the signal.
 
-    Equal to `aubio.onset` and `aubio.tempo` on what lasts longer than five hops. aubio drops a shorter onset that ends
-    in silence, as it looks for silence where it detects an onset rather than where the onset is; here it is kept.
+    Equal to `aubio.onset` within a sample and to `aubio.tempo` within a millisecond, but for one in a thousand or so
+    where rounding decides, and two differences that are meant. aubio looks for silence where it detects an onset, not
+    where the onset is, and so misses what is shorter than five hops; here it is found. aubio drops a beat that falls
+    into any silent hop; here one is dropped after a second of silence.
 
     References
     ----------
@@ -55,7 +59,7 @@ class AubioTemporal(Analyzer, id="aubio_temporal", version="1.0"):
     onset_threshold: Annotated[float, Field(ge=0, le=10)] = 0.058
     """How far an onset stands out; aubio's default for this onset function."""
     silence_db: Annotated[float, Field(ge=-200, le=0)] = -70.0
-    """Level of a frame below which nothing begins, dB re full scale."""
+    """Level of a frame below which nothing begins and no foot taps, dB re full scale."""
     outputs = {
         "onset": Events(labels=("Onset",)),
         "onset_rate": Segments(unit="bpm", description="onsets per minute, from one onset to the next"),
@@ -81,10 +85,12 @@ class AubioTemporal(Analyzer, id="aubio_temporal", version="1.0"):
         self.onset.set_threshold(self.onset_threshold)
         self.onset.set_silence(self.silence_db)
         self.tempo: Any = aubio.tempo("energy", self.hop_length, self.hop_length, stream.samplerate)
+        self.tempo.set_silence(self.silence_db)
         bins = self.n_fft // 2 + 1
         self.weights = np.arange(1, bins + 1, dtype=np.float32)
+        self.window_energy = np.cumsum(window("hann", self.n_fft)[::-1] ** 2, dtype=float)  # of its last samples
         self.rows_held = np.zeros((1, bins), np.float32)
-        self.levels_held = np.zeros(ATTACK_HOPS - 1, np.float32)
+        self.levels_held = np.zeros(max(ATTACK_HOPS, round(PAUSE_S * stream.row_rate)))
         self.beat = -np.inf
         self.last_onset, self.last_beat = np.empty(0), np.empty(0)
         first_centre = self.hop_length - self.n_fft / 2
@@ -98,8 +104,12 @@ class AubioTemporal(Analyzer, id="aubio_temporal", version="1.0"):
         past, rows = rows[:-2], rows[1:-1]
         if not len(rows):
             return None
-        onsets = self._onsets(rows)
-        beats, confidences = self._beats(np.maximum(rows - past, 0).sum(axis=1))
+        levels = np.concatenate([self.levels_held, self._levels(rows)])
+        self.levels_held = levels[len(rows) :]
+        content = np.einsum("fk,k->f", np.log(1 + rows), self.weights)
+        flux = np.maximum(rows - past, 0).sum(axis=1)
+        onsets = self._onsets(self._hops(content, _loudest(levels, ATTACK_HOPS)))
+        beats, confidences = self._beats(self._hops(flux, _loudest(levels, len(self.levels_held))))
         onset_rate, self.last_onset = _rates(self.last_onset, onsets)
         bpm, self.last_beat = _rates(self.last_beat, beats)
         return {
@@ -110,20 +120,36 @@ class AubioTemporal(Analyzer, id="aubio_temporal", version="1.0"):
             "bpm": bpm,
         }
 
-    def _onsets(self, rows: Array) -> Array:
-        levels = np.concatenate([self.levels_held, _levels(rows)])
-        self.levels_held = levels[1 - ATTACK_HOPS :]
-        loudest = np.lib.stride_tricks.sliding_window_view(levels, ATTACK_HOPS).max(axis=1)
-        detect, last = self.onset, self.onset.get_last
-        content = np.einsum("fk,k->f", np.log(1 + rows), self.weights)
-        found = [last() for hop in self._hops(FAINT * content, loudest) if detect(hop)[0]]
-        return self._seconds(found)
+    def _levels(self, rows: Array) -> Array:
+        """Mean squares of the samples of each frame, weighted with the window, over what has begun of the signal."""
+        energy = 2 * np.einsum("fk,fk->f", rows, rows) - rows[:, 0] ** 2 - rows[:, -1] ** 2  # Parseval's theorem
+        first = max(0, self.row - 1)
+        samples = np.minimum(np.arange(first + 1, first + 1 + len(rows)) * self.hop_length, self.n_fft)
+        return energy / self.n_fft / self.window_energy[samples - 1]
 
-    def _beats(self, flux: Array) -> tuple[Array, Array]:
+    def _hops(self, energies: Array, levels: Array) -> Array:
+        """Hops that have those energies under a Hann window, up to a factor, and those levels.
+
+        They let aubio pick peaks and track beats in functions that were computed for all frames at once, several times
+        faster than by its own transform of each frame. Under the window the middle sample has the weight 1 and the
+        first sample the weight 0; peaks and periods do not depend on the factor.
+        """
+        hops = np.zeros((len(energies), self.hop_length), np.float32)
+        hops[:, self.hop_length // 2] = np.sqrt(FAINT * energies)
+        hops[:, 0] = np.sqrt(self.hop_length * levels[-len(energies) :])
+        return hops
+
+    def _onsets(self, hops: Array) -> Array:
+        """Times of the onsets in these hops, s."""
+        detect, last = self.onset, self.onset.get_last
+        return self._seconds([last() for hop in hops if detect(hop)[0]])
+
+    def _beats(self, hops: Array) -> tuple[Array, Array]:
+        """Times of the beats in these hops, s, and how sure they are."""
         tempo = self.tempo
         found: list[float] = []
         confidences: list[float] = []
-        for hop in self._hops(flux, 1):
+        for hop in hops:
             # Where two predictions meet, aubio may foretell the same beat twice.
             if tempo(hop)[0] and tempo.get_last() - self.beat > tempo.get_period() / 2:
                 self.beat = tempo.get_last()
@@ -131,27 +157,13 @@ class AubioTemporal(Analyzer, id="aubio_temporal", version="1.0"):
                 confidences.append(max(0, tempo.get_confidence()))
         return self._seconds(found), np.array(confidences, np.float32)
 
-    def _hops(self, energies: Array, levels: Array | float) -> Array:
-        """Hops whose spectra under a Hann window have those energies, and whose mean squares are those levels.
-
-        They let aubio pick peaks and track beats in functions that were computed for all frames at once, which is
-        several times faster than its own transform of each frame. The middle sample has the weight 1 in the window and
-        the first sample the weight 0.
-        """
-        hops = np.zeros((len(energies), self.hop_length), np.float32)
-        hops[:, self.hop_length // 2] = np.sqrt(energies / (self.hop_length // 2 + 1))
-        hops[:, 0] = np.sqrt(self.hop_length * levels)
-        return hops
-
     def _seconds(self, samples: list[float]) -> Array:
         return self.origin_s + np.array(samples, dtype=float) / self.stream.samplerate
 
 
-def _levels(magnitude: Array) -> Array:
-    """Mean squares of the samples of each frame: Parseval's theorem, without the loss of the Hann window."""
-    length = 2 * (magnitude.shape[1] - 1)
-    both_sides = 2 * np.einsum("fk,fk->f", magnitude, magnitude) - magnitude[:, 0] ** 2 - magnitude[:, -1] ** 2
-    return both_sides / (length**2 * 3 / 8)
+def _loudest(levels: Array, rows: int) -> Array:
+    """The largest of the last `rows` levels, at each level that has as many."""
+    return np.lib.stride_tricks.sliding_window_view(levels, rows).max(axis=1)
 
 
 def _rates(last: Array, times: Array) -> tuple[Rows, Array]:
