@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -62,7 +61,7 @@ class Media:
     bit_depth: int | None = None
     """Bits of an integer sample, None where the codec has no such notion."""
     mime_type: str = ""
-    tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
     """Embedded tags by lower-case name: `title`, `artist`, `album`, `date`, `genre`, `comment`, …"""
 
     @property

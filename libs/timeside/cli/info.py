@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +36,8 @@ def _facts(path: Path) -> dict[str, Any]:
     assert isinstance(decoder, Decoder)
     with decoder.open() as source:
         media = source.media
-    facts = asdict(media) | {"duration_s": media.duration_s, "tags": dict(media.tags)}
+    facts: dict[str, Any] = {field.name: getattr(media, field.name) for field in fields(media)}
+    facts |= {"duration_s": media.duration_s, "tags": dict(media.tags)}
     return {name: value for name, value in facts.items() if value not in (None, "", {})}
 
 
