@@ -12,7 +12,7 @@ from timeside_core.errors import ParameterError
 from timeside_core.inputs import window
 
 LOWEST_ROW_RATE_HZ = 6
-"""Frames per second below which aubio's beat tracker writes beyond its arrays."""
+"""Frames per second that aubio's beat tracker needs; with fewer its arrays are too short for the beats it foretells."""
 ATTACK_HOPS = 5
 """Hops from an attack to its detection, rounded up."""
 FLUX_DELAY, ENERGY_DELAY = 0.252, 0.414
@@ -39,8 +39,8 @@ class AubioTemporal(Analyzer, id="aubio_temporal", version="1.0"):
     X is the transform of a frame under a periodic Hann window that ends with the hop, X' the one before. The last hop,
     which is padded, is not looked at, so that no beat lies outside the signal.
 
-    Equal to `aubio.onset` within a sample and to `aubio.tempo` within a millisecond, but for one in a thousand or so
-    where rounding decides, and two differences that are meant. aubio looks for silence where it detects an onset, not
+    Equal to `aubio.onset` within a sample and to `aubio.tempo` (0.4.12) within a millisecond, but for one in a hundred
+    or so where rounding decides, and two differences that are meant. aubio looks for silence where it detects an onset, not
     where the onset is, and so misses what is shorter than five hops; here it is found. aubio drops a beat that falls
     into any silent hop; here one is dropped after a second of silence.
 
