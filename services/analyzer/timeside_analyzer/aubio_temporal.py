@@ -40,9 +40,9 @@ class AubioTemporal(Analyzer, id="aubio_temporal", version="1.0"):
     which is padded, is not looked at, so that no beat lies outside the signal.
 
     Equal to `aubio.onset` within a sample and to `aubio.tempo` (0.4.12) within a millisecond, but for one in a hundred
-    or so where rounding decides, and two differences that are meant. aubio looks for silence where it detects an onset, not
-    where the onset is, and so misses what is shorter than five hops; here it is found. aubio drops a beat that falls
-    into any silent hop; here one is dropped after a second of silence.
+    or so where rounding decides, and two differences that are meant. aubio looks for silence where it detects an onset,
+    not where the onset is, and so misses what is shorter than five hops; here it is found. aubio drops a beat that
+    falls into any silent hop; here one is dropped after a second of silence.
 
     References
     ----------
