@@ -1,11 +1,11 @@
 """Results in files: `write` and `read` them without loss, `export` them for other programs, make a `table` of a folder.
 
-from timeside_core.formats import export, read, table, write
+    write(results, "song.h5")
+    results = read("song.h5")
+    export(results["onsets"], "song.TextGrid")
+    write_table((read(path) for path in folder.glob("*.h5")), "folder.parquet")
 
-write(results, "song.h5")
-results = read("song.h5")
-export(results["onsets"], "song.TextGrid")
-table(read(path) for path in folder.glob("*.h5")).write("folder.parquet")
+The suffix names the format; `FORMATS` lists them all.
 """
 
 from collections.abc import Iterable
@@ -65,12 +65,14 @@ def export(results: Iterable[Result] | Result, path: str | Path, format: str | N
 def read(path: str | Path, format: str | None = None, *, max_bytes: int = MAX_BYTES) -> Results:
     """Read results that `write` wrote; raises `FormatError` naming file and reason, whatever the file holds.
 
-    `max_bytes` bounds what the file's arrays may take in memory, since a hostile file can declare more than it holds.
+    `max_bytes` bounds what the file may take in memory, since a hostile one can declare more than it holds.
     """
     path = Path(path)
     chosen = find(path, format)
     if not chosen.lossless:
         raise FormatError(f"{path}: {chosen.name} is written for other programs; it cannot be read back")
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise FormatError(f"{path} is neither a file nor a folder")
     try:
         return Results([restore(each) for each in chosen.module().read(path, Budget(max_bytes))])
     except FormatError as error:

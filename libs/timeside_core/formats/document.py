@@ -120,13 +120,16 @@ def _absent(name: str, array: Array) -> bool:
 
 def _check(result: Result) -> None:
     """Raise `FormatError` where fields contradict each other, so that whoever has a result can rely on them."""
-    id, output, stream, media = result.id, result.output, result.stream, result.provenance.media
-    require(id.isprintable() and not set(id) & set("/\\") and id.strip("._") != "", "id", id, "a name without / and \\")
-    for name, count in (("samplerate", stream.samplerate), ("hop_length", stream.hop_length)):
-        require(0 < count < 1 << 31, f"{id}.stream.{name}", count, "positive")
-    require(0 < media.samplerate < 1 << 31, f"{id}.provenance.media.samplerate", media.samplerate, "positive")
-    dimensions = result.values.ndim
-    require(dimensions > 0 or output.time_mode == "global", f"{id}.values", result.values, "rows")
+    id, output, stream = result.id, result.output, result.stream
+    media, segment = result.provenance.media, result.provenance.segment
+    require(id.isprintable() and id.strip("._") != "" and not set(id) & set("/\\#"), "id", id, "a name without / \\ #")
+    _check_count(f"{id}.stream.samplerate", stream.samplerate, 1)
+    _check_count(f"{id}.stream.hop_length", stream.hop_length, 1)
+    _check_count(f"{id}.provenance.media.samplerate", media.samplerate, 1)
+    _check_count(f"{id}.provenance.media.samples", media.samples or 0, 0)
+    _check_count(f"{id}.provenance.segment.first_sample", segment.first_sample, 0)
+    _check_count(f"{id}.provenance.segment.samples", segment.samples or 0, 0)
+    require(result.values.ndim > 0 or output.time_mode == "global", f"{id}.values", result.values, "rows")
     if output.time_mode in ("event", "segment"):
         _check_times(f"{id}.event_times", result.event_times, len(result))
     if output.time_mode == "segment":
@@ -135,9 +138,13 @@ def _check(result: Result) -> None:
         _check_labels(f"{id}.values", result.values, len(output.labels))
 
 
+def _check_count(name: str, count: int, least: int) -> None:
+    require(least <= count <= 1 << 53, name, count, f"a count from {least} on")
+
+
 def _check_times(name: str, times: Array, rows: int) -> None:
     require(times.shape == (rows,), f"{name} of shape", times.shape, f"one for each of {rows} rows")
-    require(times.dtype.kind == "f" and bool(np.isfinite(times).all()), name, times, "finite seconds")
+    require(times.dtype.kind in "fiu" and bool(np.isfinite(times).all()), name, times, "finite seconds")
 
 
 def _check_labels(name: str, values: Array, labels: int) -> None:

@@ -37,6 +37,10 @@ class Budget:
         if self.left < 0:
             raise FormatError(f"decodes to more than max_bytes={self.max_bytes}")
 
+    def take_text(self, size: int) -> None:
+        """Spend what a text of that many bytes takes while its numbers are parsed: about four times as much."""
+        self.take(4 * size)
+
     def take_array(self, shape: Sequence[int], dtype: npt.DTypeLike, chunks: Sequence[int] | None) -> None:
         """Spend what an array takes; raises `FormatError` also for a type or a layout that no result has."""
         if np.dtype(dtype).name not in DTYPES:

@@ -28,7 +28,7 @@ def write(results: Results, path: Path) -> None:
 
 def read(path: Path, budget: Budget) -> list[Document]:
     """Read what `write` wrote."""
-    budget.take(path.stat().st_size)
+    budget.take_text(path.stat().st_size)
     root: dict[str, Any] = json.loads(path.read_bytes())
     check_header(root)
     return [_document(dict(fields)) for fields in typed(root.get("results"), tuple[dict[str, Any], ...], "results")]

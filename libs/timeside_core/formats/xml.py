@@ -34,7 +34,7 @@ def write(results: Results, path: Path) -> None:
 
 def read(path: Path, budget: Budget) -> list[Document]:
     """Read what `write` wrote; document types, entities and references to other files are refused."""
-    budget.take(path.stat().st_size)
+    budget.take_text(path.stat().st_size)
     root = cast("Element", parse(path, forbid_dtd=True).getroot())
     check_header({"format": root.get("format"), "version": int(root.get("version", "0"))})
     return [_document(typed(_value(element), dict[str, Any], "result")) for element in root]

@@ -43,7 +43,7 @@ def write(results: Results, path: Path) -> None:
 
 def read(path: Path, budget: Budget) -> list[Document]:
     """Read what `write` wrote, with the safe loader; aliases, which can multiply without end, are refused."""
-    budget.take(path.stat().st_size)
+    budget.take_text(path.stat().st_size)
     text = path.read_bytes()
     _check_events(text)
     root = yaml.load(text, Loader=yaml.CSafeLoader)

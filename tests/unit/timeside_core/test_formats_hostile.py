@@ -4,6 +4,7 @@ Intentionally not checked: attacks on the parsers of HDF5, zip and zstd themselv
 """
 
 import json
+import os
 import pickle
 import shutil
 import zipfile
@@ -80,6 +81,11 @@ def test_a_newer_version_is_named(assorted: Results, tmp_path: Path) -> None:
     formats.write(assorted, path)
     path.write_text(path.read_text().replace('"version":1,', '"version":2,', 1))
     refused(path, "version=2 is not 1")
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    refused(tmp_path / "a.json", "neither a file nor a folder")
 
 
 def test_one_way_formats_are_not_read(tmp_path: Path) -> None:
@@ -177,7 +183,9 @@ def changed(name: str, *way: Any, to: Any) -> Any:
         changed(r"labels\[0\]=1 is not str", 3, "output", "labels", to=[1, 2]),
         changed(r"stream\.samplerate='44100' is not int", 0, "stream", "samplerate", to="44100"),
         changed(r"stream\.samplerate=True is not int", 0, "stream", "samplerate", to=True),
-        changed(r"stream\.samplerate=0 is not positive", 0, "stream", "samplerate", to=0),
+        changed(r"stream\.samplerate=0 is not a count from 1", 0, "stream", "samplerate", to=0),
+        changed(r"media\.samples=-1 is not a count", 0, "provenance", "media", "samples", to=-1),
+        changed(r"samplerate=1000000000000000000000 is not a count", 0, "stream", "samplerate", to=10**21),
         changed("start_s=inf is not JSON-like", 0, "stream", "start_s", to=float("inf")),
         changed(r"media\.tags\.title=5 is not str", 0, "provenance", "media", "tags", "title", to=5),
         changed("missing 1 required", 0, "provenance", "media", to={"uri": "a", "channels": 1}),

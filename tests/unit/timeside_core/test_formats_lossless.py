@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from timeside_analyzer.dc import MeanDCShift
+from timeside_analyzer.waveform import Waveform
 from timeside_core import formats
 from timeside_core.audio import Media, Stream
 from timeside_core.errors import FormatError
@@ -22,6 +24,7 @@ from timeside_core.formats.digits import shortest
 from timeside_core.formats.document import DTYPES
 from timeside_core.outputs import Events, Framewise, Value
 from timeside_core.results import Provenance, Result, Results
+from timeside_decoder.array import ArrayDecoder
 
 SUFFIXES = [suffix for each in formats.FORMATS.values() if each.lossless for suffix in each.suffixes]
 TEXT = st.text(max_size=8)
@@ -61,6 +64,16 @@ def test_results_come_back_equal(assorted: Results, tmp_path: Path, suffix: str)
     path = tmp_path / f"every kind{suffix}"
     formats.write(assorted, path)
     assert_same(assorted, formats.read(path))
+
+
+def test_what_a_pipeline_finds_comes_back(tmp_path: Path) -> None:
+    samples = np.random.default_rng(440).uniform(-1, 1, (5000, 2)).astype(np.float32)
+    found = (ArrayDecoder(samples, samplerate=8000, start=0.125) | MeanDCShift() | Waveform()).run()
+    for suffix in SUFFIXES:
+        formats.write(found, tmp_path / f"found{suffix}")
+        read = formats.read(tmp_path / f"found{suffix}")
+        assert_same(found, read)
+        assert len(read[Waveform()]) == 3
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".json", ".yaml", ".xml", ".npz", ".zarr"])
@@ -185,6 +198,7 @@ def test_a_place_that_cannot_be_written_is_named(assorted: Results, tmp_path: Pa
     ("changes", "reason"),
     [
         ({"id": "a/b"}, "id='a/b'"),
+        ({"id": "a#2"}, "id='a#2'"),
         ({"id": ".."}, r"id='\.\.'"),
         ({"output": Events(), "event_times": np.zeros(3)}, r"event_times of shape=\(3,\)"),
         ({"output": Events(), "event_times": np.full(4, np.nan)}, "finite seconds"),
