@@ -45,6 +45,7 @@ def write(path: Path) -> None:
         {
             "output": str(path),
             "overwrite": True,
+            "bit_depth": 16,
             "metadata": {"title": "Sample recording", "artist": "TimeSide", "comment": "synthesised, CC0"},
         }
     )
