@@ -64,7 +64,7 @@ class Leaves(Analyzer, id="test_leaves", version="1"):
     output = Value()
 
     def working_copy(self, stream):
-        self.__dict__["_stream"] = stream
+        self.__dict__["_engine_stream"] = stream
         return self
 
 
