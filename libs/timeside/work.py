@@ -76,7 +76,7 @@ class Analysis(Plan):
             return Done([target], skipped=True, key=before["key"], row=before["row"])
         results = pipeline.run(progress=tell)
         target.parent.mkdir(parents=True, exist_ok=True)
-        formats.write(results, target)
+        formats.export(results, target)
         media, segment = results[0].provenance.media, results[0].provenance.segment
         return Done([target], key=self._key_of(media, segment, analyzers), row=formats.row(results))
 

@@ -1,6 +1,9 @@
 """Entry point of the command line."""
 
+import os
 import sys
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads spin, on matrices as small as ours
 
 import typer
 
