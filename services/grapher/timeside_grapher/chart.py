@@ -57,7 +57,7 @@ class Chart(Grapher):
     ) -> bytes:
         """A picture of the results between two times, of all the signal where not given.
 
-        `width` and `height` are from 1 to 16384 pixels, with at most 8,388,608 in all. Raises `ParameterError` for other
+        `width` and `height` are from 1 to 16384 pixels, at most 8,388,608 in all. Raises `ParameterError` for other
         sizes, for times that do not overlap the signal, and where results are missing.
         """
         if format not in ("png", "svg"):

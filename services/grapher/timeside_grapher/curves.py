@@ -32,8 +32,7 @@ class CurveLane(Lane):
 
     def shapes(self, panel: Panel) -> Iterator[Shape]:
         """The curve."""
-        rows_per_column = (panel.stop_s - panel.start_s) / panel.width * self.stream.row_rate
-        if rows_per_column > LINE_ROWS:
+        if panel.rows_per_column(self.stream) > LINE_ROWS:
             yield from self._extremes(panel)
         elif len(self.values):
             yield self._line(panel)
@@ -41,8 +40,8 @@ class CurveLane(Lane):
     def _line(self, panel: Panel) -> Line:
         first = (panel.start_s - self.stream.start_s) * self.stream.row_rate
         last = (panel.stop_s - self.stream.start_s) * self.stream.row_rate
-        start = int(np.clip(np.floor(first) - 1, 0, len(self.values) - 1))
-        stop = int(np.clip(np.ceil(last) + 2, start + 1, len(self.values)))
+        start = int(np.clip(np.floor(first) - LINE_ROWS, 0, len(self.values) - 1))  # some of both sides, to join
+        stop = int(np.clip(np.ceil(last) + LINE_ROWS + 1, start + 1, len(self.values)))
         y = panel.y(self._positions(self.values[start:stop]))
         return Line(panel.x(self.stream.times(start, stop - start)), y, self.color, panel.clip, LINE_PX)
 

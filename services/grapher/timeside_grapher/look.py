@@ -37,6 +37,8 @@ class Look:
     maximum: float | None
     foreground: str
     font_px: int
+    named: bool
+    """Whether blocks bear their labels."""
 
     def scale(self, values: Array, unit: str, *, with_zero: bool = False) -> ValueAxis:
         """An axis of values."""

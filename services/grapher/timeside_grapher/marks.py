@@ -67,25 +67,29 @@ class SegmentLane(Lane):
     kinds: Array
     """Index of each segment's label, shape `(segments,)`."""
     names: Sequence[str]
-    """Label by index."""
+    """Label by index; empty where blocks bear none."""
     foreground: str
     font_px: int
 
     def shapes(self, panel: Panel) -> Iterator[Shape]:
-        """The blocks, then the labels."""
+        """The blocks, each with a line where it begins, then the labels."""
         starts, stops, kinds = self._visible(panel)
-        left, right = (np.clip(panel.x(times), panel.left, panel.right) for times in (starts, stops))
-        for start, stop, kind in zip(left, right, kinds, strict=True):
+        edges = panel.x(starts)
+        left, right = (np.clip(places, panel.left, panel.right) for places in (edges, panel.x(stops)))
+        for edge, start, stop, kind in zip(edges, left, right, kinds, strict=True):
             color = label_color(int(kind))
             yield Box(start, panel.top, stop, panel.bottom, faded(color, 0.45))
-            yield Box(start, panel.top, min(start + 1, stop), panel.bottom, color)
-        if panel.height < 2 * self.font_px:
-            return
-        for start, stop, kind in zip(left, right, kinds, strict=True):
+            yield Box(start, panel.top, min(edge + 1, stop), panel.bottom, color)
+        if self.names and panel.height >= 2 * self.font_px:
+            yield from self._labels(panel, left, right, [self.names[int(kind)] for kind in kinds])
+
+    def _labels(self, panel: Panel, left: Array, right: Array, names: Sequence[str]) -> Iterator[Text]:
+        y = panel.top + panel.height / 2
+        for start, stop, name in zip(left, right, names, strict=True):
             room = stop - start - self.font_px
-            name = shortened(self.names[int(kind)], self.font_px, room) if room > self.font_px else ""
-            if len(name) > 2 or name == self.names[int(kind)]:
-                yield Text(start + self.font_px / 2, panel.top + panel.height / 2, name, self.foreground, self.font_px)
+            shown = shortened(name, self.font_px, room) if room > self.font_px else ""
+            if len(shown) > 2 or shown == name:
+                yield Text(start + self.font_px / 2, y, shown, self.foreground, self.font_px)
 
     def _visible(self, panel: Panel) -> tuple[Array, Array, Array]:
         """Segments in the panel; where they are more than its columns, what lies at each column's middle."""
@@ -93,10 +97,10 @@ class SegmentLane(Lane):
         starts, stops, kinds = self.starts[shown], self.stops[shown], self.kinds[shown]
         if len(starts) <= panel.width:
             return starts, stops, kinds
-        edges = np.linspace(panel.start_s, panel.stop_s, panel.width + 1)
-        middles = (edges[:-1] + edges[1:]) / 2
+        edges, column_s = np.linspace(panel.start_s, panel.stop_s, panel.width + 1, retstep=True)
+        middles = edges[:-1] + column_s / 2
         at = np.searchsorted(starts, middles, side="right") - 1
-        held = np.where((at >= 0) & (stops[at] > middles), kinds[at], -1)
+        held = np.where((at >= 0) & (stops[at] > middles - column_s / 2), kinds[at], -1)  # gaps too narrow to see
         ends = run_edges(held)
         first, last = ends[:-1], ends[1:]
         known = held[first] >= 0
@@ -245,7 +249,7 @@ def _interval_lane(result: Result, look: Look, starts: Array, durations: Array, 
             starts=starts,
             stops=starts + durations,
             kinds=kinds,
-            names=names,
+            names=names if look.named else (),
             foreground=look.foreground,
             font_px=look.font_px,
         )

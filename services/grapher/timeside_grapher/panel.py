@@ -83,6 +83,10 @@ class Panel:
         """Places of positions from 0 (bottom) to 1 (top), pixels; not cut to the panel."""
         return np.clip(self.bottom - positions * self.height, -_FAR_PX, _FAR_PX)
 
+    def rows_per_column(self, stream: Stream) -> float:
+        """Rows of a stream to a column, rounded, so that pictures of one scale agree on it."""
+        return round((self.stop_s - self.start_s) / self.width * stream.row_rate, 6)
+
     def columns(self, stream: Stream, rows: int, *, end_s: float | None = None, margin: int = 0) -> Columns:
         """The columns that rows of a stream fall in, `margin` columns before and after the panel included.
 

@@ -91,6 +91,7 @@ class ResultGrapher(Chart, id="result_grapher", version="2.0"):
             maximum=self.maximum,
             foreground=self.foreground_color,
             font_px=self.font_px,
+            named=self.axes,
         )
         if result.output.time_mode == "global":
             every = [each for each in results_of(results, self.analyzer) if each.output.time_mode == "global"]

@@ -49,9 +49,9 @@ class SpectrogramLane(Lane):
 
     def _by_columns(self, panel: Panel, columns: Columns) -> Array:
         """Codes of columns, shape `(columns, bands)`; where a row fills several they are read between rows."""
-        column_s = (panel.stop_s - panel.start_s) / panel.width
-        if column_s * self.stream.row_rate >= 1 or len(self.codes) < 2:
+        if panel.rows_per_column(self.stream) >= 1 or len(self.codes) < 2:
             return columns.reduced(self.codes, np.maximum)
+        column_s = (panel.stop_s - panel.start_s) / panel.width
         middles = panel.start_s + (columns.left - panel.left + np.arange(len(columns)) + 0.5) * column_s
         return interpolated(self.codes, (middles - self.stream.start_s) * self.stream.row_rate)
 

@@ -11,7 +11,7 @@ import numpy as np
 from timeside_core import Array
 from timeside_grapher import text
 from timeside_grapher.color import rgba
-from timeside_grapher.raster import png_of, unbroken
+from timeside_grapher.raster import png_of
 from timeside_grapher.scene import Bars, Box, Line, Pixels, Scene, Shape, run_edges
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -84,7 +84,7 @@ def _outline(left: int, top: Array, bottom: Array) -> str:
 
 def _line(line: Line) -> Iterator[str]:
     left, top, right, bottom = line.clip
-    pieces = unbroken(np.round(np.stack([line.x - left, line.y - top], axis=1), 2))
+    pieces = _unbroken(np.round(np.stack([line.x - left, line.y - top], axis=1), 2))
     if not pieces:
         return
     path = "".join("M" + " ".join(f"{_number(x)},{_number(y)}" for x, y in _dotted(piece)) for piece in pieces)
@@ -93,6 +93,13 @@ def _line(line: Line) -> Iterator[str]:
         f'<path d="{path}" fill="none" stroke-width="{_number(line.width_px)}" '
         f'stroke-linejoin="round" stroke-linecap="round"{_paint("stroke", line.color)}/></svg>'
     )
+
+
+def _unbroken(points: Array) -> list[Array]:
+    """Runs of points, shape `(points, 2)` each, between those whose y is NaN."""
+    known = ~np.isnan(points[:, 1])
+    pieces = np.split(points, np.flatnonzero(np.diff(known)) + 1)
+    return [piece for piece in pieces if len(piece) and not np.isnan(piece[0, 1])]
 
 
 def _dotted(piece: Array) -> Array:
