@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from timeside_core import Array, Decoder, Media, Segment, Stream
-from timeside_core.errors import MediaError, SegmentError
+from timeside_core import Array, Decoder, Media, Stream
+from timeside_core.errors import MediaError
 from timeside_core.inputs import Samplerate
 from timeside_core.pipeline import Source
+from timeside_decoder.reader import BLOCK_SAMPLES
+from timeside_decoder.segment import segment_of
 
 
 class ArrayDecoder(Decoder, id="array_decoder", version="1.0"):
@@ -33,20 +35,12 @@ class ArrayDecoder(Decoder, id="array_decoder", version="1.0"):
 
 
 class _ArraySource(Source):
-    block_samples = 65_536
-
     def __init__(self, decoder: ArrayDecoder) -> None:
         self.audio = audio = _float_blocks(decoder.samples)
         samples, channels = audio.shape
-        first = round(decoder.start * decoder.samplerate)
-        length = None if decoder.duration is None else round(decoder.duration * decoder.samplerate)
-        if first > samples or first + (length or 0) > samples:
-            raise SegmentError(
-                f"segment start={decoder.start:g} s, duration={decoder.duration} s lies outside the array's "
-                f"{samples / decoder.samplerate:g} s"
-            )
+        self.segment = segment = segment_of(decoder, "the array", decoder.samplerate, samples)
+        first = segment.first_sample
         self.stream = Stream(samplerate=decoder.samplerate, channels=channels, start_s=first / decoder.samplerate)
-        self.segment = Segment(first, length)
         self.media = Media(
             uri=f"array:{samples}x{channels}",
             samplerate=decoder.samplerate,
@@ -60,8 +54,8 @@ class _ArraySource(Source):
     def __iter__(self) -> Iterator[Array]:
         first, length = self.segment.first_sample, self.segment.samples
         stop = len(self.audio) if length is None else first + length
-        for start in range(first, stop, self.block_samples):
-            yield self.audio[start : min(start + self.block_samples, stop)]
+        for start in range(first, stop, BLOCK_SAMPLES):
+            yield self.audio[start : min(start + BLOCK_SAMPLES, stop)].copy()
 
 
 def _float_blocks(samples: Any) -> Array:

@@ -1,0 +1,255 @@
+"""Reads everything else through FFmpeg (PyAV): white-listed containers of local files, nothing more."""
+
+import re
+from collections.abc import Iterator
+from errno import EINVAL
+from fractions import Fraction
+from itertools import chain
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Discard, Disposition
+
+from timeside_core import Array
+from timeside_core.errors import MediaError, NoAudioError
+from timeside_decoder import mpeg, ogg, tags
+from timeside_decoder.blocks import Blocks
+from timeside_decoder.local import LocalFile
+from timeside_decoder.reader import Damage, Reader
+from timeside_decoder.timeline import Timeline
+
+CONTAINERS = "wav,w64,aiff,caf,flac,ogg,mp3,aac,ac3,mov,matroska,asf,avi,mpegts,wv,ape,au,amr"
+"""What FFmpeg may open. Never playlists, session descriptions or devices: they name other addresses."""
+OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+"""FFmpeg ignores names it does not know: a test proves that each of the two refuses."""
+
+_CHECKED = frozenset({"flac", "ac3", "eac3"})
+"""Codecs whose checksums FFmpeg would otherwise not look at: noise would come out of damaged frames."""
+_EXACT = frozenset({"wav", "w64", "aiff", "flac", "wv", "ape", "au"})
+"""Containers that tell the length of lossless audio to the sample."""
+_NEARLY_EXACT_S = 0.1
+"""How far off the others are that tell the length of the audio itself: ticks of 1 ms, encoder delay and padding."""
+_MOV_TICK_S = 0.001
+"""Edit lists are usually written in milliseconds, rounded."""
+_MIME_TYPES = {
+    "wav": "audio/wav", "w64": "audio/x-w64", "aiff": "audio/aiff", "caf": "audio/x-caf", "flac": "audio/flac",
+    "mp3": "audio/mpeg", "aac": "audio/aac", "ac3": "audio/ac3", "wv": "audio/x-wavpack", "ape": "audio/x-ape",
+    "au": "audio/basic", "amr": "audio/amr", "avi": "video/x-msvideo", "mpegts": "video/mp2t",
+}  # fmt: skip
+
+
+class FfmpegReader(Reader):
+    """A file that FFmpeg reads; raises `MediaError` where it cannot, `NoAudioError` where there is no audio."""
+
+    def __init__(self, file: LocalFile) -> None:
+        self._file = file
+        self._container, self._stream = _opened(file)
+        self.damage = Damage()
+        self._mixers: dict[str, AudioResampler] = {}
+        context = self._stream.codec_context
+        self.samplerate, self.channels = context.sample_rate, context.layout.nb_channels
+        self.container = self._container.format.name.split(",")[0]
+        self.codec = context.codec.canonical_name
+        self.bit_depth = _bit_depth(self._stream, file.head)
+        self.mime_type = self._mime_type()
+        self.tags = tags.common({**self._stream.metadata, **self._container.metadata})
+        self.samples, self.tolerance_samples = self._length()
+
+    def blocks(self, first_sample: int) -> Iterator[Array]:
+        position, frames = self._from(first_sample)
+        blocks = Blocks(self.channels)
+        for frame, samples, lost_samples in frames:
+            if lost_samples:
+                position += lost_samples
+                yield from blocks.silence(min(lost_samples, max(0, position - first_sample)))
+            start = 0 if position >= first_sample else min(first_sample - position, samples)
+            yield from blocks.put(frame, start, samples)
+            position += samples
+        yield from blocks.rest()
+        self.damage.is_cut = self._is_cut()
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _from(self, first_sample: int) -> tuple[int, Iterator[tuple[AudioFrame, int, int]]]:
+        """The position that decoding starts from, in samples, and the frames from there on.
+
+        Only what decodes to the same samples from anywhere, and tells where it is, is entered in the middle.
+        """
+        start, rate = self._stream.start_time, self._samples_per_tick
+        is_seekable = self.container in _EXACT | {"mov", "caf"} and self._stream.codec_context.codec.lossless
+        if first_sample and is_seekable and start is not None and rate <= 1:
+            try:
+                self._container.seek(start + int(first_sample / rate), stream=self._stream)
+                frames = self._frames()
+                first = next(frames, None)
+            except FFmpegError:
+                first, frames = None, iter(())
+            if first is not None and first[0].pts is not None:
+                position = round((first[0].pts - start) * rate)
+                if position <= first_sample:
+                    return position, chain([first], frames)
+            self.close()
+            self._container, self._stream = _opened(self._file)
+        return 0, self._frames()
+
+    def _frames(self) -> Iterator[tuple[AudioFrame, int, int]]:
+        """Frames, with how many of their samples count, and how many samples are missing before them."""
+        timeline = Timeline(self.container, self.codec, self.samplerate, self._samples_per_tick, self.damage)
+        held: tuple[AudioFrame, int, int] | None = None
+        for frame in self._decoded(timeline):
+            if held is not None:
+                yield held
+            lost_samples = timeline.missing_before(frame.pts, frame.samples)
+            held = frame, frame.samples, lost_samples
+        if held is not None:
+            frame, samples, lost_samples = held
+            yield frame, self._end(frame, samples), lost_samples
+
+    def _decoded(self, timeline: Timeline) -> Iterator[AudioFrame]:
+        try:
+            for packet in self._container.demux(self._stream):
+                try:
+                    frames = packet.decode()
+                except FFmpegError:  # not only InvalidDataError: damaged AAC may raise PermissionError
+                    if packet.size:
+                        timeline.note_damage(packet.size, (packet.pos or 0) - self._file.offset)
+                    continue
+                if packet.is_corrupt:
+                    timeline.note_damage()
+                for frame in frames:
+                    if frame.sample_rate != self.samplerate:
+                        raise MediaError(
+                            f"{self._file.uri}: the samplerate changes from {self.samplerate} to {frame.sample_rate} Hz"
+                        )
+                    if frame.layout.nb_channels == self.channels:
+                        yield frame
+                    else:
+                        yield from self._mixed(frame)
+        except FFmpegError:
+            timeline.note_damage()
+
+    def _mixed(self, frame: AudioFrame) -> list[AudioFrame]:
+        """A frame of a broadcast that changes its channels in the middle, with the channels of the beginning."""
+        layout = frame.layout.name
+        if layout not in self._mixers:
+            self._mixers[layout] = AudioResampler("fltp", self._stream.layout.name)
+        return self._mixers[layout].resample(frame)
+
+    def _end(self, frame: AudioFrame, samples: int) -> int:
+        """Samples of the last frame: MP4 files tell by its duration, by iTunes' tag or by the edit list what counts."""
+        if self.container != "mov" or frame.pts is None:
+            return samples
+        told = round(frame.duration * self._samples_per_tick)
+        if told >= samples and self.samples is not None:
+            start = round((frame.pts - (self._stream.start_time or 0)) * self._samples_per_tick)
+            slack = 0 if self._samples_by_itunes() else int(_MOV_TICK_S * self.samplerate)
+            told = self.samples + slack - start
+        return told if 0 < told < samples else samples
+
+    def _is_cut(self) -> bool:
+        if self.container == "ogg":
+            return ogg.is_cut(self._file)
+        return self.container == "mp3" and mpeg.walk(self._file).is_cut
+
+    @property
+    def _samples_per_tick(self) -> float:
+        return float((self._stream.time_base or Fraction(1)) * self.samplerate)
+
+    def _length(self) -> tuple[int | None, int | None]:
+        """Samples by the header, and how far that may be off."""
+        nearly = round(_NEARLY_EXACT_S * self.samplerate)
+        if (samples := self._samples_by_itunes()) is not None:
+            return samples, 0
+        ticks = self._stream.frames if self.container == "avi" else self._stream.duration
+        if ticks is not None:
+            samples = round(ticks * self._samples_per_tick)
+            if self.container == "ogg" and self.codec == "opus":  # the last granule counts the pre-skip in
+                samples -= self._stream.codec_context.delay
+            if self.container in _EXACT and self._stream.codec_context.codec.lossless:
+                return samples, 0
+            if mpeg.announced_frames(self._file.head) is not None:
+                return samples, 0
+            return samples, nearly if self.container in _EXACT | {"mov", "caf", "ogg", "avi"} else None
+        if self._container.duration is None:
+            return None, None
+        samples = round(self._container.duration / av.time_base * self.samplerate)
+        alone = self.container == "matroska" and len(self._container.streams) == 1
+        return samples, nearly if alone else None
+
+    def _samples_by_itunes(self) -> int | None:
+        """Length by iTunes' tag of gapless playback: priming, padding and samples as hexadecimal numbers."""
+        fields = self._container.metadata.get("iTunSMPB", "").split()
+        try:
+            return int(fields[3], 16) or None
+        except (IndexError, ValueError):
+            return None
+
+    def _mime_type(self) -> str:
+        pictures = [each for each in self._container.streams.video if Disposition.attached_pic not in each.disposition]
+        kind = "video" if pictures else "audio"
+        if self.container == "mov":
+            brand = self._container.metadata.get("major_brand", "")
+            if brand.startswith("3g"):
+                return f"{kind}/3gpp"
+            return "video/quicktime" if brand in ("", "qt  ") else f"{kind}/mp4"
+        if self.container == "matroska":
+            return f"{kind}/webm" if b"webm" in self._file.head[:64] else f"{kind}/matroska"
+        if self.container == "asf":
+            return "video/x-ms-wmv" if pictures else "audio/x-ms-wma"
+        return _MIME_TYPES.get(self.container, f"{kind}/{self.container}")
+
+
+def _opened(file: LocalFile) -> tuple[InputContainer, AudioStream]:
+    try:
+        container = av.open(file.path, "r", options=OPTIONS, metadata_errors="replace")
+    except (FFmpegError, OSError, ValueError) as error:
+        raise MediaError(f"{file.uri}: is not audio or video that can be decoded: {_cause(error)}") from None
+    try:
+        stream = container.streams.best("audio")
+        if not isinstance(stream, AudioStream):
+            kinds = ", ".join(sorted({each.type for each in container.streams})) or "nothing"
+            raise NoAudioError(f"{file.uri}: holds no audio stream, only {kinds}")
+        if stream.codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]
+            raise MediaError(f"{file.uri}: the codec of its audio stream is unknown")
+        for other in container.streams:
+            if other is not stream:
+                other.discard = Discard.all
+        if stream.codec_context.codec.canonical_name in _CHECKED:
+            stream.codec_context.options = {"err_detect": "crccheck+explode"}
+    except MediaError:
+        container.close()
+        raise
+    return container, stream
+
+
+def _cause(error: Exception) -> str:
+    if (
+        isinstance(error, FFmpegError) and error.errno == EINVAL
+    ):  # what FFmpeg says of a container that is not white-listed
+        return f"its container is none of {CONTAINERS.replace(',', ', ')}"
+    return (error.strerror if isinstance(error, FFmpegError | OSError) else None) or str(error)
+
+
+def _bit_depth(stream: AudioStream, head: bytes) -> int | None:
+    """Bits of an integer sample; None for lossy codecs and floats, and where it is not told."""
+    context = stream.codec_context
+    codec, format, extra = context.codec.canonical_name, context.format.name.removesuffix("p"), context.extradata or b""
+    if pcm := re.match(r"pcm_[su](\d+)", codec):
+        return int(pcm[1])
+    if not context.codec.lossless or format not in ("u8", "s16", "s32"):
+        return None
+    if format != "s32":
+        return int(format[1:])
+    if codec == "flac" and len(extra) > 13:
+        return ((extra[12] & 1) << 4 | extra[13] >> 4) + 1
+    if codec == "alac" and len(extra) > 17:
+        return extra[17]
+    if codec == "wavpack" and head[:4] == b"wvpk":
+        flags = int.from_bytes(head[24:28], "little")
+        return 8 * ((flags & 3) + 1) - (flags >> 13 & 31)
+    return 24 if codec == "ape" else None

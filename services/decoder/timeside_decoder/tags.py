@@ -1,0 +1,92 @@
+"""Embedded tags under common lower-case names, whatever the container calls them."""
+
+import io
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+MAX_VALUE_CHARACTERS = 4096
+"""Longer values are cut: tags travel with every result."""
+
+NAMES = frozenset({
+    "title", "artist", "album", "album_artist", "composer", "lyricist", "conductor", "performer", "engineer", "date",
+    "genre", "comment", "track", "disc", "copyright", "publisher", "license", "isrc", "language", "location", "source",
+    "keywords", "subject", "encoder", "description", "originator", "originator_reference", "origination_date",
+    "origination_time", "time_reference", "coding_history",
+})  # fmt: skip
+"""All that a media's tags may hold; the last six and `description` are those of Broadcast Wave (EBU Tech 3285)."""
+
+_ALIASES = {
+    "albumartist": "album_artist", "album artist": "album_artist", "tracknumber": "track", "discnumber": "disc",
+    "year": "date", "creation_time": "date", "date_recorded": "date", "organization": "publisher", "label": "publisher",
+    "author": "artist", "comments": "comment", "software": "encoder", "encoded_by": "encoder",
+}  # fmt: skip
+_ID3 = {
+    "TIT2": "title", "TPE1": "artist", "TALB": "album", "TPE2": "album_artist", "TCOM": "composer",
+    "TEXT": "lyricist", "TPE3": "conductor", "TDRC": "date", "TCON": "genre", "COMM": "comment", "TRCK": "track",
+    "TPOS": "disc", "TCOP": "copyright", "TPUB": "publisher", "TSRC": "isrc", "TLAN": "language", "TSSE": "encoder",
+}  # fmt: skip
+
+Tags = Mapping[str, str]
+
+
+def common(tags: Mapping[str, str]) -> Tags:
+    """The tags that have a common name, under it, read only."""
+    named: dict[str, str] = {}
+    for key, value in tags.items():
+        name = key.lower()
+        name = _ALIASES.get(name, name)
+        value = value.strip("\0 \t\r\n")[:MAX_VALUE_CHARACTERS]
+        if name in NAMES and value:
+            named.setdefault(name, value)
+    return MappingProxyType(named)
+
+
+def id3(content: bytes) -> dict[str, str]:
+    """Tags of an ID3v2 tag."""
+    from mutagen.id3 import ID3
+
+    return _frames(_loaded(ID3, io.BytesIO(content)))
+
+
+def mp3(path: str) -> dict[str, str]:
+    """Tags of an MPEG audio file: ID3v2, else ID3v1."""
+    from mutagen.id3 import ID3
+
+    return _frames(_loaded(ID3, path))
+
+
+def comments(path: str, container: str) -> dict[str, str]:
+    """Comments of a FLAC file, or of an Ogg file that holds Vorbis."""
+    from mutagen.flac import FLAC
+    from mutagen.oggvorbis import OggVorbis
+
+    pairs: Any = getattr(_loaded(FLAC if container == "flac" else OggVorbis, path), "tags", None) or ()
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name.lower(), []).append(value)
+    return {name: _joined(several) for name, several in values.items()}
+
+
+def _loaded(kind: Any, source: Any) -> Any:
+    """The tags, or None where there are none; broken tags never stop a decode."""
+    from mutagen import MutagenError
+
+    try:
+        return kind(source)
+    except MutagenError:
+        return None
+
+
+def _frames(tag: Any) -> dict[str, str]:
+    if tag is None:
+        return {}
+    found: dict[str, str] = {}
+    for id, name in _ID3.items():
+        if frames := tag.getall(id):
+            found[name] = _joined(str(text) for text in frames[0].text)
+    return found
+
+
+def _joined(values: Iterable[str]) -> str:
+    return "; ".join(values)
