@@ -31,7 +31,12 @@ from timeside_core.results import joined
 FORMATS = ((8_000, 1), (44_100, 2), (48_000, 6), (192_000, 8))
 """Samplerates (Hz) and channels that every analyzer takes."""
 
-SLOW = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
+SETTINGS: Any = {
+    "deadline": None,
+    "derandomize": True,
+    "report_multiple_bugs": False,
+    "suppress_health_check": (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large),
+}
 
 SIGNALS = ("silence", "dc", "sine", "noise", "clipping", "click", "one_sample", "empty")
 
@@ -112,7 +117,7 @@ class ProcessorContract:
     def test_parameters_survive_json(self) -> None:
         """Drawn parameters make an instance that is equal after a trip through JSON."""
 
-        @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=SLOW)
+        @settings(max_examples=20, **SETTINGS)
         @given(drawn=instances(self.processor))
         def check(drawn: Processor) -> None:
             sent = json.loads(json.dumps(drawn.parameters(), allow_nan=False))
@@ -145,7 +150,7 @@ class AnalyzerContract(ProcessorContract):
         audio = signal("noise", samplerate=22_050, channels=2, duration_s=0.5)
         audio += signal("sine", samplerate=22_050, channels=2, duration_s=0.5)
 
-        @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=SLOW)
+        @settings(max_examples=8, **SETTINGS)
         @given(
             drawn=instances(self.processor),
             cuts=st.lists(st.integers(0, len(audio)), max_size=12),
