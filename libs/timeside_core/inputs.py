@@ -208,9 +208,7 @@ class Frames(Step, id="frames", version="1.0"):
         return np.lib.stride_tricks.sliding_window_view(buffer, self.frame_length)[:: self.hop_length][:frames]
 
 
-class Spectrum(Step, id="spectrum", version="1.0"):
-    """Short-time Fourier transform, shape `(frames, n_fft // 2 + 1)`, complex64; equals `librosa.stft` transposed."""
-
+class _Transform(Step):
     n_fft: Annotated[int, Field(ge=2, le=1 << 18)] = 2048
     """Length of the transform, samples; frames are as long."""
     hop_length: FrameLength = 512
@@ -221,6 +219,10 @@ class Spectrum(Step, id="spectrum", version="1.0"):
     """Where frame n lies: see `Frames`."""
     source: Source = Mono()
     """Signal that is transformed."""
+
+
+class Spectrum(_Transform, id="spectrum", version="1.0"):
+    """Short-time Fourier transform, shape `(frames, n_fft // 2 + 1)`, complex64; equals `librosa.stft` transposed."""
 
     @property
     def input(self) -> Frames:
@@ -238,18 +240,7 @@ class Spectrum(Step, id="spectrum", version="1.0"):
         return rfft(frames * self.weights, axis=1, overwrite_x=True)
 
 
-class _OfSpectrum(Step):
-    n_fft: Annotated[int, Field(ge=2, le=1 << 18)] = 2048
-    """Length of the transform, samples."""
-    hop_length: FrameLength = 512
-    """Samples from frame to frame."""
-    window: Window = "hann"
-    """Window of the transform."""
-    align: Align = "center"
-    """Where frame n lies: see `Frames`."""
-    source: Source = Mono()
-    """Signal that is transformed."""
-
+class _OfSpectrum(_Transform):
     @property
     def input(self) -> Spectrum:
         """The spectrum that is read."""
