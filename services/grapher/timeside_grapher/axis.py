@@ -60,10 +60,10 @@ class ValueAxis:
 
     def ticks(self, count: int) -> list[Tick]:
         """Multiples of 1, 2 or 5 times a power of ten."""
-        values = _decades(self.low, self.high, count) if self.log else None
-        if values is None:
-            step = _nice_step((self.high - self.low) / max(1, count))
-            values = _multiples(step, self.low, self.high)
+        values = _decades(self.low, self.high, count) if self.log else []
+        for doublings in range(4):  # round steps are rounded up: there may be too few of them at first
+            if len(values) < 2:
+                values = _multiples(_nice_step((self.high - self.low) / (count << doublings)), self.low, self.high)
         labels = frequency_labels(values) if self.unit == "Hz" else number_labels(values)
         positions = self.positions(np.array(values))
         return [Tick(float(at), label) for at, label in zip(positions, labels, strict=True)]
@@ -136,12 +136,13 @@ def _multiples(step: float, low: float, high: float) -> list[float]:
     return [round(index * step, digits) for index in range(first, last + 1)]
 
 
-def _decades(low: float, high: float, count: int) -> list[float] | None:
-    """1, 2, 5 or whole powers of ten between two values; None where there are fewer than two."""
+def _decades(low: float, high: float, count: int) -> list[float]:
+    """1, 2, 5 times powers of ten between two values, fewer of them where that is more than `count`."""
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    values: list[float] = []
     for factors in ((1, 2, 5), (1, 3), (1,)):
         values = [factor * 10.0**exponent for exponent in exponents for factor in factors]
         values = [value for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
         if len(values) <= count:
-            return values if len(values) >= 2 else None
+            break
     return values

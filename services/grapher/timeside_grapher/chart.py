@@ -4,15 +4,15 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Self, cast
+from typing import Annotated, Self
 
 from pydantic import Field
 
 from timeside_core import Analyzer, Grapher, Result, Results, get_processor
 from timeside_core.errors import ParameterError
-from timeside_core.processor import inputs_of
 from timeside_grapher.color import Color
 from timeside_grapher.figure import Lane, Style, compose
+from timeside_grapher.scene import check_size
 
 TILE_SAMPLES = 256
 """Samples of the media that one column of a tile covers at level 0; a level has twice as many as the one before."""
@@ -36,6 +36,11 @@ class Chart(Grapher):
     """Text above the figure; a name of what is drawn where not given, nothing where empty."""
     font_px: Annotated[int, Field(ge=6, le=96)] = 12
     """Size of the text, pixels."""
+
+    @property
+    @abstractmethod
+    def input(self) -> tuple[Analyzer, ...]:
+        """The analyzers whose results are drawn."""
 
     @abstractmethod
     def lanes(self, results: Results) -> Sequence[Lane]:
@@ -62,8 +67,7 @@ class Chart(Grapher):
         """
         if format not in ("png", "svg"):
             raise ParameterError(f"format={format!r} must be png or svg")
-        drawn = [result for step in inputs_of(self) for result in results_of(results, cast("Analyzer", step))]
-        start, stop = _span(drawn, start_s, stop_s)
+        start, stop = _span(self._drawn(results), start_s, stop_s)
         style = Style(
             foreground=self.foreground_color,
             background=self.background_color,
@@ -100,25 +104,28 @@ class Chart(Grapher):
         A column of pixels covers `256 · 2^level` samples of the media, counted from the media's first; tile `index`
         has the columns from `index · width` on.
         """
-        if not 0 <= level <= MAX_LEVEL:
-            raise ParameterError(f"level={level} must be from 0 to {MAX_LEVEL}")
+        check_size(width, height)
         if index < 0:
             raise ParameterError(f"index={index} must not be negative")
-        samplerate = self._media_samplerate(results)
-        tile_samples = width * TILE_SAMPLES << level
-        start_s, stop_s = index * tile_samples / samplerate, (index + 1) * tile_samples / samplerate
-        return self.bare().draw(results, width=width, height=height, start_s=start_s, stop_s=stop_s, format=format)
+        tile_s = self._tile_s(results, level, width)
+        return self.bare().draw(
+            results, width=width, height=height, start_s=index * tile_s, stop_s=(index + 1) * tile_s, format=format
+        )
 
     def tiles(self, results: Results, *, level: int, width: int = TILE_PX) -> range:
         """Indices of the tiles of a level that hold some of the signal."""
-        drawn = [result for step in inputs_of(self) for result in results_of(results, cast("Analyzer", step))]
-        start_s, stop_s = _span(drawn, None, None)
-        tile_s = (width * TILE_SAMPLES << level) / self._media_samplerate(results)
+        check_size(width, height=1)
+        tile_s = self._tile_s(results, level, width)
+        start_s, stop_s = _span(self._drawn(results), None, None)
         return range(math.floor(start_s / tile_s + 1e-9), max(1, math.ceil(stop_s / tile_s - 1e-9)))
 
-    def _media_samplerate(self, results: Results) -> int:
-        first = cast("Analyzer", inputs_of(self)[0])
-        return results_of(results, first)[0].provenance.media.samplerate
+    def _tile_s(self, results: Results, level: int, width: int) -> float:
+        if not 0 <= level <= MAX_LEVEL:
+            raise ParameterError(f"level={level} must be from 0 to {MAX_LEVEL}")
+        return (width * TILE_SAMPLES << level) / self._drawn(results)[0].provenance.media.samplerate
+
+    def _drawn(self, results: Results) -> list[Result]:
+        return [result for analyzer in self.input for result in results_of(results, analyzer)]
 
 
 def default_analyzer(id: str) -> Analyzer:

@@ -122,7 +122,7 @@ def image_lane(result: Result, look: Look) -> Lane:
     """The rows of a framewise result."""
     values = result.values.reshape(len(result.values), -1)
     factor = _decibels(result, look)
-    low, high = look.range(in_decibels(values, factor) if factor else values, in_decibels=bool(factor))
+    low, high = look.range(values, decibels=factor)
     return ImageLane(
         axis=BinAxis(bin_names(result, values.shape[1]), result.output.bin_unit),
         legend=color_scale(low, high, "dB" if factor else result.output.unit, look.colors),

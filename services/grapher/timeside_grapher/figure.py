@@ -1,6 +1,6 @@
 """A figure: lanes one above the other over a common time axis, with a title and a legend where there is room."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,7 +27,7 @@ class Swatch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lane:
+class Lane(ABC):
     """What is drawn in one panel."""
 
     label: str = ""
@@ -134,7 +134,7 @@ def _vertical_axis(axis: Axis, panel: Panel, style: Style) -> Iterator[Shape]:
         return
     room = 1.3 * style.font_px
     lowest = float("inf")
-    for tick in axis.ticks(max(1, int(panel.height / (2 * room)))):
+    for tick in axis.ticks(max(2, int(panel.height / (2.4 * style.font_px)))):
         y = panel.bottom - tick.position * panel.height
         yield Box(panel.left, y - 0.5, panel.right, y + 0.5, faded(style.foreground, 0.12))
         yield Box(panel.left - TICK_PX, y - 0.5, panel.left, y + 0.5, faded(style.foreground, 0.6))
@@ -192,7 +192,7 @@ def _lane_label(lane: Lane, panel: Panel, style: Style) -> Iterator[Shape]:
         panel.top + pad,
         panel.left + 3 * pad + width_px(label, style.font_px),
         panel.top + pad + height,
-        f"{style.background[:7]}b0",
+        faded(style.background, 0.7),
     )
     yield Text(panel.left + 2 * pad, panel.top + pad + height / 2, label, style.foreground, style.font_px)
 

@@ -1,5 +1,6 @@
 """How a result looks: its colours, and the scale its values are drawn on."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -13,6 +14,8 @@ DECIBEL_SPAN = 80.0
 """Decibels below the largest value that a scale shows by itself: silence lies far below all else."""
 DECIBELS = ("dB", "dBFS", "dBTP", "LUFS", "LKFS")
 """Units of levels, whose smallest value is that of silence."""
+LARGEST = 1e100
+"""Largest size of a value that a scale shows: differences of larger ones may not be finite."""
 MIDDLE = (0.05, 0.95)
 """Quantiles of the values that the colours of an image span by themselves: a few values far out would hide the rest."""
 SAMPLED = 1_000_000
@@ -50,10 +53,10 @@ class Look:
         room = 0.05 * (high - low) or 1.0
         return ValueAxis(*self._given(low - room if low else low, high + room if high else high), unit)
 
-    def range(self, values: Array, *, in_decibels: bool) -> tuple[float, float]:
-        """Values of the first and the last colour of an image."""
-        if in_decibels:
-            _, high = _extent(values)
+    def range(self, values: Array, *, decibels: float) -> tuple[float, float]:
+        """Values of the first and the last colour of an image; levels where `decibels`, their factor, is not 0."""
+        if decibels:
+            high = decibels * math.log10(max(_extent(values)[1], np.finfo(np.float32).tiny))
             return self._given(high - DECIBEL_SPAN, high)
         sampled = values.ravel()[:: max(1, values.size // SAMPLED)]
         finite = sampled[np.isfinite(sampled)]
@@ -68,5 +71,9 @@ class Look:
 
 def _extent(values: Array) -> tuple[float, float]:
     """Smallest and largest finite value; 0 and 1 where there is none."""
-    finite = values[np.isfinite(values)]
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    known = np.isfinite(values)
+    if not known.any():
+        return 0.0, 1.0
+    values = values.astype(float) if np.issubdtype(values.dtype, np.integer) else values
+    low, high = float(values.min(where=known, initial=np.inf)), float(values.max(where=known, initial=-np.inf))
+    return max(low, -LARGEST), min(high, LARGEST)

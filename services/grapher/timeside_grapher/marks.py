@@ -34,23 +34,31 @@ class EventLane(Lane):
 
     def shapes(self, panel: Panel) -> Iterator[Shape]:
         """The lines; where they are more than columns, those of one colour in a column are one."""
-        shown = (self.times >= panel.start_s) & (self.times <= panel.stop_s)
+        places = panel.x(self.times)
+        shown = (places > panel.left - MARK_PX) & (places < panel.right + MARK_PX)
         for kind, color in enumerate(self.colors):
             chosen = shown & (self.kinds == kind)
-            x, heights = panel.x(self.times[chosen]), self.heights[chosen]
+            x, heights = places[chosen], self.heights[chosen]
             if len(x) > panel.width:
                 yield self._merged(panel, x, heights, color)
-                continue
-            for at, top, bottom in zip(x, panel.y(heights[:, 1]), panel.y(heights[:, 0]), strict=True):
-                left, right = max(at - MARK_PX / 2, panel.left), min(at + MARK_PX / 2, panel.right)
-                yield Box(left, max(top, panel.top), right, min(bottom, panel.bottom), color)
+            else:
+                yield from self._lines(panel, x, heights, color)
+
+    @staticmethod
+    def _lines(panel: Panel, x: Array, heights: Array, color: str) -> Iterator[Box]:
+        left, right = np.maximum(x - MARK_PX / 2, panel.left), np.minimum(x + MARK_PX / 2, panel.right)
+        tops, bottoms = panel.y(heights[:, 1]), panel.y(heights[:, 0])
+        for start, stop, top, bottom in zip(left, right, tops, bottoms, strict=True):
+            if start < stop:
+                yield Box(start, max(top, panel.top), stop, min(bottom, panel.bottom), color)
 
     @staticmethod
     def _merged(panel: Panel, x: Array, heights: Array, color: str) -> Bars:
-        columns = np.clip((x - panel.left).astype(int), 0, panel.width - 1)
+        columns = np.floor(x - panel.left).astype(int)
+        inside = (columns >= 0) & (columns < panel.width)
         low, high = np.full(panel.width, np.inf), np.full(panel.width, -np.inf)
-        np.minimum.at(low, columns, heights[:, 0])
-        np.maximum.at(high, columns, heights[:, 1])
+        np.minimum.at(low, columns[inside], heights[inside, 0])
+        np.maximum.at(high, columns[inside], heights[inside, 1])
         held = low <= high
         top, bottom = panel.y(np.where(held, high, 0)), panel.y(np.where(held, low, 0))
         return Bars(panel.left, np.maximum(top, panel.top), np.minimum(bottom, panel.bottom), color)
@@ -242,6 +250,8 @@ def value_lane(results: Sequence[Result], look: Look) -> Lane:
 
 def _interval_lane(result: Result, look: Look, starts: Array, durations: Array, values: Array) -> Lane:
     names = result.output.labels
+    order = np.argsort(starts, kind="stable")
+    starts, durations, values = starts[order], durations[order], values[order]
     if names:
         kinds = values.astype(int)
         return SegmentLane(

@@ -37,15 +37,16 @@ class Columns:
         """Mean over the rows of each column that are numbers, shape `(columns, …)`; NaN where none is."""
         known = np.isfinite(values)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return self._sums(np.where(known, values, 0)) / self._sums(known.astype(float))
+            return self._sums(np.where(known, values, 0)) / self._sums(known)
 
     def _sums(self, values: Array) -> Array:
+        """Sums over the rows of each column; a row that fills several may count twice, in their count as well."""
         if not len(self):
-            return values[:0]
-        start = int(self.first[0])
-        sums = np.cumsum(values[start : self.last[-1]], axis=0, dtype=float)
-        sums = np.concatenate([np.zeros_like(sums[:1]), sums])
-        return sums[self.last - start] - sums[self.first - start]
+            return values[:0].astype(float)
+        sums: Array = np.add.reduceat(values[: self.last[-1]], self.first, axis=0, dtype=float)
+        shared = np.flatnonzero(self.last[:-1] > self.first[1:])  # their last row is the next column's first
+        sums[shared] += values[self.last[shared] - 1]
+        return sums
 
 
 @dataclass(frozen=True, slots=True)

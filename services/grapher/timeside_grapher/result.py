@@ -15,21 +15,21 @@ from timeside_grapher.chart import Chart, default_analyzer, result_of, results_o
 from timeside_grapher.color import PALETTE, TRANSPARENT, Color, MapName
 from timeside_grapher.curves import curve_lanes, image_lane
 from timeside_grapher.figure import Lane
-from timeside_grapher.look import Levels, Look
+from timeside_grapher.look import LARGEST, Levels, Look
 from timeside_grapher.marks import event_lane, labelled_frames_lane, segment_lane, value_lane
 from timeside_grapher.panel import Panel
 from timeside_grapher.scene import Shape
-from timeside_grapher.spectrogram import frequency_axis, in_ratios, is_tiles, spectrogram_lane
+from timeside_grapher.spectrogram import HIGH_DB, LOW_DB, frequency_axis, in_ratios, is_tiles, spectrogram_lane
 from timeside_grapher.waveform import AmplitudeAxis, WaveformLane, channels_of
 
 Background: TypeAlias = Literal["none", "waveform", "spectrogram"]
+
+Bound: TypeAlias = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 
 BEHIND_COLOR = "#00000026"
 """Colour of a waveform that lies behind something."""
 BEHIND_OPACITY = 0.45
 """Opacity of a spectrogram that lies behind something."""
-LOW_DB, HIGH_DB = -100.0, -10.0
-"""Levels of the first and the last colour of a spectrogram, dBFS."""
 
 
 def _analyzer(default: str) -> Any:
@@ -53,9 +53,9 @@ class ResultGrapher(Chart, id="result_grapher", version="2.0"):
     """Colours of images, from low to high."""
     levels: Levels = "auto"
     """Whether the colours of an image stand for values as they are, or for decibels of an amplitude or a power."""
-    minimum: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    minimum: Bound | None = None
     """Value at the bottom, or of the first colour; the smallest of the whole result where not given."""
-    maximum: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    maximum: Bound | None = None
     """Value at the top, or of the last colour; the largest of the whole result where not given."""
 
     @model_validator(mode="after")
@@ -73,7 +73,7 @@ class ResultGrapher(Chart, id="result_grapher", version="2.0"):
 
     def default_title(self) -> str:
         """Name and unit of what is drawn."""
-        name, output = self._drawn()
+        name, output = self._chosen()
         if output.time_mode == "global" and not self.output:
             return self.analyzer.id
         title = f"{self.analyzer.id}.{name}" if name else self.analyzer.id
@@ -81,7 +81,7 @@ class ResultGrapher(Chart, id="result_grapher", version="2.0"):
 
     def lanes(self, results: Results) -> Sequence[Lane]:
         """One, or one per channel."""
-        name, _ = self._drawn()
+        name, _ = self._chosen()
         result = result_of(results, self.analyzer, name)
         look = Look(
             color=self.color,
@@ -100,7 +100,7 @@ class ResultGrapher(Chart, id="result_grapher", version="2.0"):
         lanes = self._timed_lanes(result, look, scale)
         return [Layered.over(behind, lane) for lane in lanes] if behind else lanes
 
-    def _drawn(self) -> tuple[str, Output]:
+    def _chosen(self) -> tuple[str, Output]:
         """The output that is drawn, by its name."""
         declared = self.analyzer.declared()
         name = self.output or next(iter(declared))
@@ -179,9 +179,9 @@ class PitchGrapher(ResultGrapher, id="grapher_aubio_pitch", version="2.0"):
     """What to draw behind."""
     color: Color = "#D55E00"
     """Colour of the curve."""
-    minimum: Annotated[float, Field(allow_inf_nan=False)] | None = 50.0
+    minimum: Bound | None = 50.0
     """Lowest frequency shown, Hz."""
-    maximum: Annotated[float, Field(allow_inf_nan=False)] | None = 4000.0
+    maximum: Bound | None = 4000.0
     """Highest frequency shown, Hz."""
 
 

@@ -89,13 +89,16 @@ class Scene:
     shapes: list[Shape] = field(default_factory=list[Shape])
 
     def __post_init__(self) -> None:
-        for name, size in (("width", self.width), ("height", self.height)):
-            if not 1 <= size <= MAX_SIDE_PX:
-                raise ParameterError(f"{name}={size} must be from 1 to {MAX_SIDE_PX} pixels")
-        if self.width * self.height > MAX_PIXELS:
-            raise ParameterError(
-                f"width={self.width} by height={self.height} is more than {MAX_PIXELS} pixels: make either smaller"
-            )
+        check_size(self.width, self.height)
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise `ParameterError` where a picture cannot have that size."""
+    for name, size in (("width", width), ("height", height)):
+        if not 1 <= size <= MAX_SIDE_PX:
+            raise ParameterError(f"{name}={size} must be from 1 to {MAX_SIDE_PX} pixels")
+    if width * height > MAX_PIXELS:
+        raise ParameterError(f"width={width} by height={height} is more than {MAX_PIXELS} pixels: make either smaller")
 
 
 def run_edges(values: Array) -> Array:

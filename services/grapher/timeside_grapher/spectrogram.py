@@ -10,12 +10,16 @@ from pydantic import Field, model_validator
 from timeside_core import Analyzer, Array, Result, Results, Stream, get_processor
 from timeside_core.decibels import RANGE_DB
 from timeside_core.errors import ParameterError
+from timeside_core.inputs import FrameLength
 from timeside_grapher.axis import ValueAxis
 from timeside_grapher.chart import Chart, end_s, result_of
 from timeside_grapher.color import MapName, colored
 from timeside_grapher.figure import Lane, color_scale
 from timeside_grapher.panel import Columns, Panel
 from timeside_grapher.scene import Pixels, Shape
+
+LOW_DB, HIGH_DB = -100.0, -10.0
+"""Levels of the first and the last colour, dBFS, where not told otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +94,9 @@ class Spectrograms(Chart):
 
     colors: MapName = "magma"
     """Colours from soft to loud."""
-    low_db: Annotated[float, Field(ge=-200, le=200)] = -100.0
+    low_db: Annotated[float, Field(ge=-200, le=200)] = LOW_DB
     """Level of the first colour, dBFS; the analysis ends at -110."""
-    high_db: Annotated[float, Field(ge=-200, le=200)] = -10.0
+    high_db: Annotated[float, Field(ge=-200, le=200)] = HIGH_DB
     """Level of the last colour, dBFS."""
     low_hz: Annotated[float, Field(ge=0, le=1e6)] | None = None
     """Lowest frequency shown, Hz; the lowest analysed where not given."""
@@ -100,7 +104,7 @@ class Spectrograms(Chart):
     """Highest frequency shown, Hz; the highest analysed where not given."""
     n_fft: Annotated[int, Field(ge=16, le=1 << 16)] = 2048
     """Length of the transform, samples."""
-    hop_length: Annotated[int, Field(ge=1, le=1 << 20)] = 1024
+    hop_length: FrameLength = 1024
     """Samples from one transform to the next."""
     bands: Annotated[int, Field(ge=16, le=2048)] = 256
     """Bands of frequency that are analysed."""

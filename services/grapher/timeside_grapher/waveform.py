@@ -1,19 +1,19 @@
-"""Graphers of the waveform: `waveform_simple`, `waveform_centroid`, `waveform_contour_…`, `waveform_transparent`."""
+"""Graphers of the waveform: `waveform_simple` and `waveform_transparent`, and what others draw it with."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from timeside_core import Analyzer, Array, Results, Stream
-from timeside_grapher.axis import Tick, frequency_labels, number_labels
+from timeside_grapher.axis import Tick, number_labels
 from timeside_grapher.chart import Chart, default_analyzer, end_s, result_of
-from timeside_grapher.color import TRANSPARENT, Color, MapName, colored, faded, rgba
+from timeside_grapher.color import TRANSPARENT, Color, faded, rgba
 from timeside_grapher.figure import Lane, Swatch
 from timeside_grapher.panel import Columns, Panel
-from timeside_grapher.scene import Bars, Box, Line, Shape
+from timeside_grapher.scene import Bars, Box, Shape
 
 Scale: TypeAlias = Literal["linear", "decibels"]
 
@@ -46,7 +46,7 @@ class AmplitudeAxis:
         if self.scale == "linear":
             values = [fraction / self.gain for fraction in fractions]
         else:
-            loudest = -20 * np.log10(self.gain)
+            loudest = 0.0 - 20 * np.log10(self.gain)  # not -0.0
             values = [loudest - self.range_db * (1 - abs(fraction)) for fraction in fractions]
         labels = number_labels([float(f"{value:.3g}") for value in values])
         return [Tick(0.5 + 0.5 * fraction, label) for fraction, label in zip(fractions, labels, strict=True)]
@@ -238,166 +238,3 @@ class TransparentLane(ChannelLane):
         yield Bars(columns.left, np.full(len(columns), float(panel.top)), peaks.top, self.color)
         yield Bars(columns.left, peaks.bottom, np.full(len(columns), float(panel.bottom)), self.color)
         yield Box(columns.left + len(columns), panel.top, panel.right, panel.bottom, self.color)
-
-
-class WaveformCentroid(Waveform, id="waveform_centroid", version="2.0"):
-    """Peaks of each channel, coloured by where the spectrum has its centre of gravity."""
-
-    foreground_color: Color = "#dddddd"
-    """Colour of text and axes."""
-    background_color: Color = "#000000"
-    """Colour behind everything."""
-    colors: MapName = "viridis"
-    """Colours from low to high frequencies."""
-    low_hz: Annotated[float, Field(gt=0, le=1e6)] = 200.0
-    """Frequency of the first colour, Hz."""
-    high_hz: Annotated[float, Field(gt=0, le=1e6)] = 8000.0
-    """Frequency of the last colour, Hz."""
-
-    @model_validator(mode="after")
-    def _low_below_high(self) -> Self:
-        if not self.low_hz < self.high_hz:
-            raise ValueError(f"low_hz={self.low_hz:g} must be less than high_hz={self.high_hz:g}")
-        return self
-
-    @property
-    def input(self) -> tuple[Analyzer, ...]:
-        """The waveform and its spectral centroid."""
-        return (default_analyzer("waveform_analyzer"), default_analyzer("spectral_centroid"))
-
-    def lanes(self, results: Results) -> Sequence[Lane]:
-        """One per channel, all coloured by the centroid of their mean."""
-        centroid = result_of(results, self.input[1], "")
-        hz = np.where(centroid.values > 0, centroid.values, np.nan)  # 0 is silence
-        tint = Tint(centroid.stream, end_s(centroid), hz, self.colors, self.low_hz, self.high_hz, self.foreground_color)
-        return [
-            CentroidLane(label=channel.label, channel=channel, axis=self.axis, tint=tint, legend=tint.legend())
-            for channel in self.channels(results)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class Tint:
-    """Colours of times by a frequency, shape `(rows,)`, Hz, NaN where there is none."""
-
-    stream: Stream
-    end_s: float
-    hz: Array
-    colors: MapName
-    low_hz: float
-    high_hz: float
-    silent_color: str
-
-    def of_columns(self, panel: Panel) -> Array:
-        """Colours of all columns of a panel, shape `(width, 4)`, RGBA."""
-        columns = panel.columns(self.stream, len(self.hz), end_s=self.end_s)
-        hz = np.full(panel.width, np.nan)
-        hz[columns.left - panel.left :][: len(columns)] = columns.means(self.hz)
-        colors = colored(self._level(hz), self.colors)
-        colors[np.isnan(hz)] = rgba(self.silent_color)
-        return colors
-
-    def legend(self) -> list[Swatch]:
-        """Three frequencies and their colours."""
-        hz = np.array([self.low_hz, np.sqrt(self.low_hz * self.high_hz), self.high_hz])
-        colors = colored(self._level(hz), self.colors)
-        labels = frequency_labels([float(f"{each:.2g}") for each in hz])
-        return [Swatch(label, f"#{bytes(color[:3]).hex()}") for label, color in zip(labels, colors, strict=True)]
-
-    def _level(self, hz: Array) -> Array:
-        return np.clip(np.log(hz / self.low_hz) / np.log(self.high_hz / self.low_hz), 0, 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CentroidLane(ChannelLane):
-    """Peaks of a channel, each column in its colour."""
-
-    tint: Tint
-
-    def shapes(self, panel: Panel) -> Iterator[Shape]:
-        """The peaks."""
-        columns = self.channel.columns(panel)
-        low, high = self.channel.extremes(columns, symmetric=False)
-        colors = self.tint.of_columns(panel)[columns.left - panel.left :][: len(columns)]
-        yield bars(panel, columns.left, self.axis.positions(low), self.axis.positions(high), colors)
-
-
-class WaveformContour(Waveform):
-    """The smoothed envelope of each channel as nested, symmetric contours."""
-
-    color: Color = "#000000"
-    """Colour of the contours; inner ones are denser."""
-    contours: Annotated[int, Field(ge=1, le=16)] = 4
-    """Number of nested contours."""
-    smoothing_px: Annotated[int, Field(ge=1, le=256)] = 16
-    """Length of the Hann window that smooths the envelope, pixels."""
-
-    def lanes(self, results: Results) -> Sequence[Lane]:
-        """One per channel."""
-        return [
-            ContourLane(
-                label=channel.label,
-                channel=channel,
-                axis=self.axis,
-                color=self.color,
-                contours=self.contours,
-                smoothing_px=self.smoothing_px,
-            )
-            for channel in self.channels(results)
-        ]
-
-
-class WaveformContourBlack(WaveformContour, id="waveform_contour_black", version="2.0"):
-    """The smoothed envelope of each channel as nested contours, light on black."""
-
-    foreground_color: Color = "#dddddd"
-    """Colour of text and axes."""
-    background_color: Color = "#000000"
-    """Colour behind everything."""
-    color: Color = "#8fd3ff"
-    """Colour of the contours; inner ones are denser."""
-
-
-class WaveformContourWhite(WaveformContour, id="waveform_contour_white", version="2.0"):
-    """The smoothed envelope of each channel as nested contours, dark on white."""
-
-    color: Color = "#0b4f8a"
-    """Colour of the contours; inner ones are denser."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContourLane(ChannelLane):
-    """Nested contours of a channel's envelope."""
-
-    color: str
-    contours: int
-    smoothing_px: int
-
-    def shapes(self, panel: Panel) -> Iterator[Shape]:
-        """From the outermost contour inwards, each filled and edged."""
-        envelope = self._envelope(panel)
-        x = panel.left + np.arange(-1, panel.width + 1) + 0.5
-        held = np.flatnonzero(np.isfinite(envelope[1:-1]))
-        if not len(held):
-            return
-        inside = slice(held[0] + 1, held[-1] + 2)
-        for part in np.arange(self.contours, 0, -1) / self.contours:
-            low, high = self.axis.positions(-part * envelope), self.axis.positions(part * envelope)
-            fill = faded(self.color, 0.55 / self.contours + 0.05)
-            yield bars(panel, panel.left + int(held[0]), low[inside], high[inside], fill)
-            for edge in (low, high):
-                yield Line(x, panel.y(edge), faded(self.color, 1 - 0.6 * part), panel.clip, width_px=1.0)
-
-    def _envelope(self, panel: Panel) -> Array:
-        """Smoothed peaks of the columns and of one more on each side, shape `(width + 2,)`, NaN beyond the signal.
-
-        The columns beyond the panel take part, so that neighbouring pictures join.
-        """
-        margin = self.smoothing_px // 2 + 2
-        columns = self.channel.columns(panel, margin=margin)
-        _, peaks = self.channel.extremes(columns, symmetric=True)
-        padded = np.full(panel.width + 2 * margin, np.nan)
-        padded[columns.left - panel.left + margin :][: len(columns)] = peaks
-        window = np.hanning(self.smoothing_px + 2)
-        smooth = np.convolve(np.nan_to_num(padded), window / window.sum(), mode="same")
-        return np.where(np.isnan(padded), np.nan, smooth)[margin - 1 : margin + panel.width + 1]

@@ -33,6 +33,11 @@ def test_ticks_are_round_and_inside(axis: ValueAxis):
     assert max(len(tick.label) for tick in ticks) <= 7
 
 
+def test_there_are_two_ticks_at_least():
+    for axis in (ValueAxis(-0.05, 0.97), ValueAxis(0, 1e-9), ValueAxis(1100, 1900, log=True), ValueAxis(-140, -139)):
+        assert len(axis.ticks(1)) >= 2
+
+
 def test_labels():
     assert number_labels([0, 5000, 10_000]) == ["0", "5k", "10k"]
     assert number_labels([-0.5, 0.25]) == ["−0.5", "0.25"]

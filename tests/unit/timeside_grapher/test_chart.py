@@ -115,21 +115,19 @@ def test_tiles_join_without_a_seam(name, level, music, analyzed, drawn):
 
 def test_tiles_of_marks_join_as_well(made, drawn):
     rng = np.random.default_rng(440)
-    times = np.sort(rng.uniform(0, 10, 50))
+    tile_s = 64 * 256 * 4 / RATE
+    times = np.sort(np.append(rng.uniform(0, 10, 49), tile_s))  # one on the seam
     for output, rows in (
         (Events(), events(times, rng.random(50))),
         (Segments(labels=("a", "b")), segments(times[:-1], np.diff(times) / 2, np.arange(49) % 2, labelled=True)),
     ):
         analyzer, results = made(output, rows)
         grapher = grapher_of(analyzer)
-        tile_s = 64 * 256 * 4 / RATE
         shown = [
             np.asarray(Image.open(io.BytesIO(grapher.tile(results, level=2, index=index, width=64, height=20))))
             for index in range(4)
         ]
-        whole = drawn(
-            replace(grapher, axes=False, font_px=12), results, width=256, height=20, start_s=0, stop_s=4 * tile_s
-        )
+        whole = drawn(grapher.bare(), results, width=256, height=20, start_s=0, stop_s=4 * tile_s)
         assert np.abs(np.concatenate(shown, axis=1).astype(int) - whole[..., :3]).max() <= 2
 
 
@@ -141,10 +139,13 @@ def test_tiles_that_do_not_exist_are_refused(made):
         ({"level": 33, "index": 0}, "level=33 must be from 0 to 32"),
         ({"level": 0, "index": -1}, "index=-1 must not be negative"),
         ({"level": 3, "index": 1000}, "outside the signal"),
+        ({"level": 0, "index": 0, "width": 0}, "width=0 must be from 1 to 16384"),
     ):
         with pytest.raises(ParameterError, match=rule):
             grapher.tile(results, **place)
     assert grapher.tiles(results, level=20) == range(1)
+    with pytest.raises(ParameterError, match="level=-1 must be from 0 to 32"):
+        grapher.tiles(results, level=-1)
 
 
 def test_a_coarser_level_is_drawn_like_the_finest(made, drawn):

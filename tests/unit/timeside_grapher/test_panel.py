@@ -30,6 +30,14 @@ def test_a_column_holds_exactly_the_rows_it_touches(width: int, start_s: float, 
     assert np.array_equal(columns.reduced(values, np.maximum), expected)
 
 
+@pytest.mark.parametrize("width", [1, 7, 100, 333, 1000, 4096])
+def test_means_are_over_the_same_rows(width: int):
+    values = np.random.default_rng(440).standard_normal((1000, 3)).astype(np.float32)
+    columns = panel(width, 1.2345, 9.8765).columns(STREAM, len(values))
+    expected = [values[first:last].mean(axis=0) for first, last in zip(columns.first, columns.last, strict=True)]
+    assert np.allclose(columns.means(values), expected, atol=1e-5)
+
+
 def test_means_leave_out_what_is_no_number():
     values = np.array([1.0, np.nan, 3.0, 5.0, np.nan, np.nan])
     columns = panel(3, 0, 0.06).columns(STREAM, len(values))

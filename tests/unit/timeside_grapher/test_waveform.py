@@ -7,13 +7,9 @@ import pytest
 
 from timeside_core import Decoder, Media, Segment, Stream, get_processor
 from timeside_core.pipeline import Source
-from timeside_grapher.waveform import (
-    WaveformCentroid,
-    WaveformContourBlack,
-    WaveformContourWhite,
-    WaveformSimple,
-    WaveformTransparent,
-)
+from timeside_grapher.waveform import AmplitudeAxis, WaveformSimple, WaveformTransparent
+from timeside_grapher.waveform_centroid import WaveformCentroid
+from timeside_grapher.waveform_contour import WaveformContourBlack, WaveformContourWhite
 
 RATE = 44_100
 PEAKS = {"color": "#000000", "rms_color": "#00000000", "axes": False}
@@ -75,6 +71,12 @@ def test_decibels_are_even_steps(analyzed, drawn):
     signal = np.concatenate([sine(441, 1, 10 ** (-level / 20)) for level in (50, 40, 30, 20, 10)])
     found = heights(drawn(grapher, analyzed(grapher, signal), width=50, height=240))[5::10]
     assert np.allclose(found, [40, 80, 120, 160, 200], atol=1.5)
+
+
+def test_the_axis_reads_from_the_middle_outwards():
+    assert [tick.label for tick in AmplitudeAxis().ticks(3)] == ["−1", "0", "1"]
+    assert [tick.label for tick in AmplitudeAxis("decibels", 60).ticks(5)] == ["0", "−30", "−60", "−30", "0"]
+    assert [tick.label for tick in AmplitudeAxis(gain=4).ticks(3)] == ["−0.25", "0", "0.25"]
 
 
 def test_gain_enlarges_and_cuts(analyzed, drawn):
