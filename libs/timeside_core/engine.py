@@ -5,10 +5,10 @@ depends on how the signal was cut.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -52,13 +52,31 @@ class _Node:
     rows_in: int = 0
     rows_out: dict[str, int] = field(default_factory=dict[str, int])
     run_time_s: float = 0.0
+    has_failed: bool = False
+
+
+OnStep: TypeAlias = Callable[[Step, Sequence[int]], None]
+"""Told what is about to be called, and the positions of all wanted steps that need it."""
 
 
 class Engine:
     """Drives steps over blocks of audio of one stream. Use as a context manager: leaving it closes all steps."""
 
-    def __init__(self, wanted: Sequence[Wanted], stream: Stream, *, block_samples: int = BLOCK_SAMPLES) -> None:
+    def __init__(
+        self,
+        wanted: Sequence[Wanted],
+        stream: Stream,
+        *,
+        block_samples: int = BLOCK_SAMPLES,
+        isolate: bool = False,
+        on_step: OnStep | None = None,
+    ) -> None:
+        """With `isolate`, a step that fails ends only itself and what reads it: see `failures`."""
         self._block_samples = block_samples
+        self._isolate = isolate
+        self._on_step = on_step
+        self.failures: dict[int, TimesideError] = {}
+        """Why wanted steps have ended early, by position; the others went on."""
         self._stream = stream
         self._nodes: dict[tuple[Step, tuple[Effect, ...]], _Node] = {}
         self._roots: list[_Node] = []
@@ -68,13 +86,15 @@ class Engine:
         self._wanted = [self._node(each.step, each.effects) for each in wanted]
         for index, node in enumerate(self._wanted):
             node.wanted.append(index)
+        self._needed_by = {id(node): _needed_by(node) for node in self._nodes.values()}
 
     def __enter__(self) -> "Engine":
         """Start all steps, those that are read before those that read them; where one fails, close what was started."""
         with ExitStack() as started:
             for node in self._nodes.values():
-                self._timed(node, node.step.start, node.stream)
-                started.callback(node.step.close)
+                self._tried(node, node.step.start, node.stream)
+                if not node.has_failed:
+                    started.callback(node.step.close)
             self._started = started.pop_all()
         return self
 
@@ -142,13 +162,13 @@ class Engine:
 
     def _process(self, node: _Node, rows: Any) -> None:
         node.step.at(node.rows_in, _length(rows))
-        made = self._timed(node, node.step.process, rows)
+        made = self._tried(node, node.step.process, rows)
         node.rows_in += _length(rows)
         self._hand_out(node, made)
 
     def _finish(self, node: _Node) -> None:
         node.step.at(node.rows_in, 0)
-        self._hand_out(node, self._timed(node, node.step.finish))
+        self._hand_out(node, self._tried(node, node.step.finish))
         for child in node.children:
             self._finish(child)
 
@@ -156,9 +176,10 @@ class Engine:
         if made is None or _length(made) == 0:
             return
         if node.wanted:
-            self._emit(node, made)
+            self._tried(node, self._emit, node, made)
         for child in node.children:
-            self._process(child, made)
+            if not child.has_failed:
+                self._process(child, made)
 
     def _emit(self, node: _Node, made: Any) -> None:
         if not isinstance(node.step, Analyzer):
@@ -181,7 +202,28 @@ class Engine:
             node.rows_out[name] = first + len(rows)
             self._emissions += [Emission(index, name, first, rows) for index in node.wanted]
 
+    def _tried(self, node: _Node, call: Any, *arguments: Any) -> Any:
+        """What a call returns; None where its step has failed, or fails now and others are to go on without it."""
+        if node.has_failed:
+            return None
+        try:
+            return self._timed(node, call, *arguments)
+        except TimesideError as error:
+            if not self._isolate:
+                raise
+            self._fail(node, error)
+            return None
+
+    def _fail(self, node: _Node, error: TimesideError) -> None:
+        node.has_failed = True
+        for index in node.wanted:
+            self.failures.setdefault(index, error)
+        for child in node.children:
+            self._fail(child, error)
+
     def _timed(self, node: _Node, call: Any, *arguments: Any) -> Any:
+        if self._on_step is not None:
+            self._on_step(node.step, self._needed_by[id(node)])
         began = time.perf_counter()
         try:
             return call(*arguments)
@@ -197,6 +239,10 @@ class Engine:
     def _taken(self) -> list[Emission]:
         taken, self._emissions = self._emissions, []
         return taken
+
+
+def _needed_by(node: _Node) -> tuple[int, ...]:
+    return tuple(sorted({*node.wanted, *(index for child in node.children for index in _needed_by(child))}))
 
 
 def _length(rows: Any) -> int:

@@ -198,23 +198,11 @@ def collect(
     engine: Engine, wanted: list[Wanted], collected: dict[tuple[int, str], list[Rows]], media: Media, segment: Segment
 ) -> Results:
     """The results of a finished engine, one per declared output, whether or not there were rows."""
-    created = datetime.now(UTC).isoformat(timespec="milliseconds")
     results: list[Result] = []
     for index, (step, effects) in enumerate((each.step, each.effects) for each in wanted):
         if not isinstance(step, Analyzer):
             continue
-        provenance = Provenance(
-            processor=step.id,
-            version=step.version,
-            parameters=step.parameters(),
-            digest=digest(step, effects=effects, segment=segment),
-            media=media,
-            segment=segment,
-            effects=[effect.identity() for effect in effects],
-            run_time_s=engine.run_time_s(index),
-            created=created,
-            libraries=library_versions(),
-        )
+        provenance = provenance_of(Wanted(step, effects), media, segment, run_time_s=engine.run_time_s(index))
         started = engine.step(index)
         assert isinstance(started, Analyzer)
         for name, output in started.declared().items():
@@ -233,6 +221,23 @@ def collect(
                 )
             )
     return Results(results)
+
+
+def provenance_of(wanted: Wanted, media: Media, segment: Segment, *, run_time_s: float = 0.0) -> Provenance:
+    """Where a result of a step comes from that was computed now."""
+    step, effects = wanted.step, wanted.effects
+    return Provenance(
+        processor=step.id,
+        version=step.version,
+        parameters=step.parameters(),
+        digest=digest(step, effects=effects, segment=segment),
+        media=media,
+        segment=segment,
+        effects=[effect.identity() for effect in effects],
+        run_time_s=run_time_s,
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        libraries=library_versions(),
+    )
 
 
 @cache

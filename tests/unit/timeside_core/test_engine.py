@@ -196,3 +196,32 @@ def test_time_is_measured_per_processor():
         engine.finish()
         assert engine.run_time_s(0) > 0
         assert engine.run_time_s(1) > 0
+
+
+class _Broken(Analyzer, id="broken_after_a_block", version="1.0"):
+    input: Mono = Mono()
+    output = Framewise()
+
+    def process(self, samples: Array) -> Array:
+        if self.row:
+            raise ValueError("broken")
+        return samples
+
+
+def test_isolated_failure_ends_only_what_reads_it() -> None:
+    audio = np.ones((3 * 1024, 1), np.float32)
+    wanted = [Wanted(_Broken()), Wanted(Mono())]
+    called: list[tuple[str, tuple[int, ...]]] = []
+    engine = Engine(
+        wanted,
+        Stream(samplerate=44100),
+        block_samples=1024,
+        isolate=True,
+        on_step=lambda step, needed_by: called.append((step.id, tuple(needed_by))),
+    )
+    with engine:
+        emissions = [*engine.push(audio), *engine.finish()]
+    assert list(engine.failures) == [0]
+    assert "broken" in str(engine.failures[0])
+    assert sum(len(each.payload) for each in emissions if each.index == 1) == len(audio)
+    assert ("mono", (0, 1)) in called
