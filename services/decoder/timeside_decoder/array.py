@@ -12,7 +12,7 @@ from timeside_core.errors import MediaError
 from timeside_core.inputs import Samplerate
 from timeside_core.pipeline import Source
 from timeside_decoder.reader import BLOCK_SAMPLES
-from timeside_decoder.segment import segment_of
+from timeside_decoder.segment import check_inside, segment_of
 
 
 class ArrayDecoder(Decoder, id="array_decoder", version="1.0"):
@@ -38,9 +38,10 @@ class _ArraySource(Source):
     def __init__(self, decoder: ArrayDecoder) -> None:
         self.audio = audio = _float_blocks(decoder.samples)
         samples, channels = audio.shape
-        self.segment = segment = segment_of(decoder, "the array", decoder.samplerate, samples)
-        first = segment.first_sample
-        self.stream = Stream(samplerate=decoder.samplerate, channels=channels, start_s=first / decoder.samplerate)
+        self.segment = segment_of(decoder, decoder.samplerate)
+        check_inside(decoder, "the array", decoder.samplerate, samples)
+        start_s = self.segment.first_sample / decoder.samplerate
+        self.stream = Stream(samplerate=decoder.samplerate, channels=channels, start_s=start_s)
         self.media = Media(
             uri=f"array:{samples}x{channels}",
             samplerate=decoder.samplerate,

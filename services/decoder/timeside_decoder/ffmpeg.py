@@ -52,6 +52,7 @@ class FfmpegReader(Reader):
         self._mixers: dict[str, AudioResampler] = {}
         context = self._stream.codec_context
         self.samplerate, self.channels = context.sample_rate, context.layout.nb_channels
+        self._layout = context.layout.name
         self.container = self._container.format.name.split(",")[0]
         self.codec = context.codec.canonical_name
         self.bit_depth = _bit_depth(self._stream, file.head)
@@ -70,6 +71,7 @@ class FfmpegReader(Reader):
             yield from blocks.put(frame, start, samples)
             position += samples
         yield from blocks.rest()
+        self.ended_at(position)
         self.damage.is_cut = self._is_cut()
 
     def close(self) -> None:
@@ -119,7 +121,7 @@ class FfmpegReader(Reader):
                     if packet.size:
                         timeline.note_damage(packet.size, (packet.pos or 0) - self._file.offset)
                     continue
-                if packet.is_corrupt:
+                if packet.is_corrupt and not self.codec.startswith("pcm"):  # of PCM, the last one is just shorter
                     timeline.note_damage()
                 for frame in frames:
                     if frame.sample_rate != self.samplerate:
@@ -135,10 +137,13 @@ class FfmpegReader(Reader):
 
     def _mixed(self, frame: AudioFrame) -> list[AudioFrame]:
         """A frame of a broadcast that changes its channels in the middle, with the channels of the beginning."""
-        layout = frame.layout.name
+        layout, pts = frame.layout.name, frame.pts
         if layout not in self._mixers:
-            self._mixers[layout] = AudioResampler("fltp", self._stream.layout.name)
-        return self._mixers[layout].resample(frame)
+            self._mixers[layout] = AudioResampler("fltp", self._layout)
+        mixed = self._mixers[layout].resample(frame)
+        for each in mixed:  # one, as neither samplerate nor length change; its timestamp is in another unit
+            each.pts = pts
+        return mixed
 
     def _end(self, frame: AudioFrame, samples: int) -> int:
         """Samples of the last frame: MP4 files tell by its duration, by iTunes' tag or by the edit list what counts."""

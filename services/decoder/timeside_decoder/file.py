@@ -99,8 +99,8 @@ class FileSource(Source):
             if position == stop:
                 break
         else:
-            self._ended_at(position)
-        self._complete(None if position == stop else position)
+            check_inside(self._decoder, self._file.uri, self._reader.samplerate, self._reader.end or 0)
+        self._complete()
 
     def close(self) -> None:
         if self._hash is not None:
@@ -109,17 +109,14 @@ class FileSource(Source):
 
     def _check(self) -> None:
         """Refuse segments outside the media, and too much of it, as far as the header can be trusted."""
-        reader, uri = self._reader, self._file.uri
-        told = None
+        reader, uri, most = self._reader, self._file.uri, self._decoder.max_samples
+        self.segment = segment_of(self._decoder, reader.samplerate)
+        stop = self.segment.first_sample + (self.segment.samples or 0)
         if reader.samples is not None and reader.tolerance_samples is not None:
-            told = reader.samples + reader.tolerance_samples
-        self.segment = segment_of(self._decoder, uri, reader.samplerate, told)
-        length = self.segment.samples or max(0, (reader.samples or 0) - self.segment.first_sample)
-        if self.segment.first_sample + length > self._decoder.max_samples:
-            raise LimitError(
-                f"{uri}: {self.segment.first_sample + length} samples are more than "
-                f"max_samples={self._decoder.max_samples}"
-            )
+            check_inside(self._decoder, uri, reader.samplerate, reader.samples, reader.tolerance_samples)
+            stop = stop if self.segment.samples else reader.samples
+        if stop > most:
+            raise LimitError(f"{uri}: {stop} samples are more than max_samples={most}")
 
     def _blocks(self) -> Iterator[Array]:
         """Blocks of the reader; where libsndfile cannot go on, FFmpeg does, with silence for what is lost."""
@@ -139,19 +136,12 @@ class FileSource(Source):
             block[bad] = 0
         return block
 
-    def _ended_at(self, samples: int) -> None:
-        """The stream ended: a segment must not have wanted more, and the header should have promised no more."""
-        check_inside(self.segment, self._decoder, self._file.uri, self._reader.samplerate, samples)
-        told, tolerance = self._reader.samples, self._reader.tolerance_samples
-        if told is not None and tolerance is not None and samples < told - tolerance:
-            self.damage.missing_samples += told - samples
-
-    def _complete(self, samples: int | None) -> None:
+    def _complete(self) -> None:
         sha256 = None
         if self._hash is not None:
             sha256 = self._hash.result()
             self.hash_time_s = self._hash.time_s
             self._file.check_unchanged()
-        self.media = media_of(self._file, self._reader, samples=samples, sha256=sha256)
+        self.media = media_of(self._file, self._reader, sha256=sha256)
         if self.damage:
             warnings.warn(f"{self._file.uri}: {self.damage}", DamagedMediaWarning, stacklevel=3)

@@ -20,13 +20,13 @@ def describe(path: str | Path, *, hash: bool = False) -> Media:
         return media_of(file, reader, sha256=sha256_of(file) if hash else None)
 
 
-def media_of(file: LocalFile, reader: Reader, *, samples: int | None = None, sha256: str | None = None) -> Media:
-    """What is known of an opened file; `samples` is its length where that was counted."""
+def media_of(file: LocalFile, reader: Reader, *, sha256: str | None = None) -> Media:
+    """What is known of an opened file: its length by counting, once that is done, else by the header."""
     return Media(
         uri=file.uri,
         samplerate=reader.samplerate,
         channels=reader.channels,
-        samples=reader.samples if samples is None else samples,
+        samples=reader.samples if reader.end is None else reader.end,
         sha256=sha256,
         size=file.size,
         container=reader.container,

@@ -53,6 +53,8 @@ class Reader:
     """Length by the header, in samples."""
     tolerance_samples: int | None = None
     """How far `samples` may be off; None where it is an estimate at best."""
+    end: int | None = None
+    """Length as counted, in samples; None before the blocks came to their end."""
     container: str
     codec: str
     bit_depth: int | None = None
@@ -67,6 +69,13 @@ class Reader:
     @abstractmethod
     def close(self) -> None:
         """Release the media."""
+
+    def ended_at(self, sample: int) -> None:
+        """Take down where the stream ended, and how much less that is than the header tells."""
+        self.end = sample
+        if self.samples is not None and self.tolerance_samples is not None:
+            missing = self.samples - sample
+            self.damage.missing_samples += missing if missing > self.tolerance_samples else 0
 
     def __enter__(self) -> Self:
         return self

@@ -4,23 +4,19 @@ from timeside_core import Decoder, Segment
 from timeside_core.errors import SegmentError
 
 
-def segment_of(decoder: Decoder, name: str, samplerate: int, samples: int | None) -> Segment:
-    """The segment of a media; `samples` is its length, or None where that is not known well enough to judge."""
-    first = round(decoder.start * samplerate)
+def segment_of(decoder: Decoder, samplerate: int) -> Segment:
+    """The segment that a decoder was asked for; raises `SegmentError` where it is shorter than a sample."""
     length = None if decoder.duration is None else round(decoder.duration * samplerate)
-    segment = Segment(first, length)
     if length == 0:
-        raise SegmentError(f"{name}: duration={decoder.duration:g} s is less than a sample at {samplerate} Hz")
-    if samples is not None:
-        check_inside(segment, decoder, name, samplerate, samples)
-    return segment
+        raise SegmentError(f"duration={decoder.duration:g} s is less than one sample at {samplerate} Hz")
+    return Segment(round(decoder.start * samplerate), length)
 
 
-def check_inside(segment: Segment, decoder: Decoder, name: str, samplerate: int, samples: int) -> None:
+def check_inside(decoder: Decoder, name: str, samplerate: int, samples: int, tolerance_samples: int = 0) -> None:
     """Raise `SegmentError` where the segment does not lie inside a media of that many samples."""
-    stop = segment.first_sample + (segment.samples or 0)
-    begins_behind_the_end = segment.first_sample >= samples and not segment.whole
-    if begins_behind_the_end or stop > samples:
+    segment = segment_of(decoder, samplerate)
+    stop = segment.first_sample + (0 if segment.whole else segment.samples or 1)
+    if stop > samples + tolerance_samples:
         length = "" if decoder.duration is None else f", duration={decoder.duration:g} s"
         raise SegmentError(
             f"segment start={decoder.start:g} s{length} lies outside {name}'s {samples / samplerate:g} s"

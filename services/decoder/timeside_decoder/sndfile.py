@@ -85,6 +85,7 @@ class SndfileReader(Reader):
                 break
             position += len(block)
             yield block
+        self.ended_at(position)
         self.damage.missing_samples += self._missing_samples
 
     def close(self) -> None:

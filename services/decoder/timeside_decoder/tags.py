@@ -21,9 +21,11 @@ _ALIASES = {
     "year": "date", "creation_time": "date", "date_recorded": "date", "organization": "publisher", "label": "publisher",
     "author": "artist", "comments": "comment", "software": "encoder", "encoded_by": "encoder",
 }  # fmt: skip
+_VORBIS = {"description": "comment"}
+"""As FFmpeg reads and writes it; here `description` is that of Broadcast Wave."""
 _ID3 = {
     "TIT2": "title", "TPE1": "artist", "TALB": "album", "TPE2": "album_artist", "TCOM": "composer",
-    "TEXT": "lyricist", "TPE3": "conductor", "TDRC": "date", "TCON": "genre", "COMM": "comment", "TRCK": "track",
+    "TEXT": "lyricist", "TPE3": "conductor", "TDRC": "date", "TCON": "genre", "TRCK": "track",
     "TPOS": "disc", "TCOP": "copyright", "TPUB": "publisher", "TSRC": "isrc", "TLAN": "language", "TSSE": "encoder",
 }  # fmt: skip
 
@@ -37,7 +39,7 @@ def common(tags: Mapping[str, str]) -> Tags:
         name = key.lower()
         name = _ALIASES.get(name, name)
         value = value.strip("\0 \t\r\n")[:MAX_VALUE_CHARACTERS]
-        if name in NAMES and value:
+        if name in NAMES and value and (name, value) != ("language", "und"):
             named.setdefault(name, value)
     return MappingProxyType(named)
 
@@ -64,7 +66,7 @@ def comments(path: str, container: str) -> dict[str, str]:
     pairs: Any = getattr(_loaded(FLAC if container == "flac" else OggVorbis, path), "tags", None) or ()
     values: dict[str, list[str]] = {}
     for name, value in pairs:
-        values.setdefault(name.lower(), []).append(value)
+        values.setdefault(_VORBIS.get(name.lower(), name.lower()), []).append(value)
     return {name: _joined(several) for name, several in values.items()}
 
 
@@ -85,6 +87,11 @@ def _frames(tag: Any) -> dict[str, str]:
     for id, name in _ID3.items():
         if frames := tag.getall(id):
             found[name] = _joined(str(text) for text in frames[0].text)
+    for frame in tag.getall("COMM"):
+        if not frame.desc:  # those with a description are notes of programs to themselves
+            found.setdefault("comment", _joined(frame.text))
+    for frame in tag.getall("TXXX"):
+        found.setdefault(frame.desc.lower(), _joined(str(text) for text in frame.text))
     return found
 
 
