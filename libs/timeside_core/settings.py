@@ -26,6 +26,10 @@ class BusSettings(BaseModel):
     """A member that fetches nothing for so long leaves its group: above the longest block of the slowest processor."""
     request_s: Seconds = 40.0
     """Limit of one request to a broker."""
+    fetch_wait_s: Seconds = 0.5
+    """How long a broker holds an unanswered fetch of a group member: the longer, the fewer requests."""
+    reader_wait_s: Seconds = 0.1
+    """The same for readers without a group: a change of their partitions waits for the fetch before it."""
     retry_s: Seconds = 0.25
     """Pause before a failed request is made again."""
     start_s: Seconds = 60.0

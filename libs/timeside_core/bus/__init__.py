@@ -17,8 +17,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, NamedTuple, Self, TypeAlias
+from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from timeside_core.errors import BusError, ParameterError
 from timeside_core.settings import BusSettings
@@ -93,24 +95,28 @@ class Record:
         return Position(self.partition, self.offset)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topic:
-    """A topic as it is declared; see `topics.yaml` for what each one is for."""
+class Topic(BaseModel):
+    """A topic as it is declared in `topics.yaml`."""
 
-    name: str
-    partitions: int
-    retention_s: int = 86_400
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._{}-]{1,249}$")]
+    """In `topics.yaml` a pattern: {lane} and {pool} stand for each of them."""
+    why: str = ""
+    """What it is for, and why its bounds are what they are."""
+    partitions: Annotated[int, Field(ge=1, le=1024)]
+    retention_s: Annotated[int, Field(ge=60)] = 86_400
     """Records older than this are dropped."""
-    retention_bytes: int | None = None
+    retention_bytes: Annotated[int, Field(ge=1 << 20)] | None = None
     """So much is kept of a partition; None is no limit."""
-    max_message_bytes: int = 1_000_000
+    max_message_bytes: Annotated[int, Field(ge=1024)] = 1_000_000
     compact: bool = False
     """Whether the last record of each key outlives the others (until `retention_s`)."""
-    replicas: int = 3
-    min_in_sync: int = 2
+    replicas: Annotated[int, Field(ge=1)] = 3
+    min_in_sync: Annotated[int, Field(ge=1)] = 2
     """Replicas that have a record before it counts as sent."""
-    segment_bytes: int = 256 << 20
-    segment_s: int = 3600
+    segment_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    segment_s: Annotated[int, Field(ge=60)] = 3600
     """Records are dropped by whole segments: short ones follow the retention closely."""
 
 

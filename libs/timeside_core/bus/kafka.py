@@ -56,6 +56,7 @@ _log = logging.getLogger(__name__)
 
 _FETCH_GRACE_S = 0.5
 """A rebalance can hold up a fetch beyond its own limit; past this grace the fetch is given up, and loses nothing."""
+_NUDGE_S = 0.05
 _DYNAMIC_TOPIC_CONFIG = 1
 """Kafka's mark of a setting that was made for this topic."""
 
@@ -75,6 +76,10 @@ class _Brokers:
             "request_timeout_ms": _ms(self.settings.request_s),
             "retry_backoff_ms": _ms(self.settings.retry_s),
         }
+
+    def new_reader(self) -> Any:
+        """A client that reads without a group, not yet started."""
+        return self.new_consumer(fetch_max_wait_ms=_ms(self.settings.reader_wait_s))
 
     def new_consumer(self, **options: Any) -> Any:
         """A client that reads, not yet started."""
@@ -122,14 +127,14 @@ class KafkaBus(Bus):
         self._topics = tuple(topics)
         self._producer: Any = None
         self._inspector: Any = None
-        self._window = _Window(self.settings.max_in_flight_bytes)
+        self._window = Window(self.settings.max_in_flight_bytes)
         self._waited_for: set[asyncio.Future[Position]] = set()
         self._known: set[str] = set()
         self._closed = False
 
     async def start(self) -> None:
         try:
-            self._inspector = await self.brokers.started(self.brokers.new_consumer)
+            self._inspector = await self.brokers.started(self.brokers.new_reader)
             self._producer = await self.brokers.started(self._new_producer)
             await self.check(*self._topics)
             for topic in self._topics:  # from now on they are known, also while the brokers are away
@@ -368,7 +373,7 @@ class KafkaReader(_Source):
     """Reads partitions of its choice."""
 
     async def start(self) -> None:
-        self._client = await self._bus.brokers.started(self._bus.brokers.new_consumer)
+        self._client = await self._bus.brokers.started(self._bus.brokers.new_reader)
         self._settled.set()
 
     async def assign(self, positions: Mapping[Partition, int | Edge]) -> None:
@@ -407,6 +412,7 @@ class KafkaConsumer(_Source, Consumer):
         self._settled.clear()
         self._client = self._bus.brokers.new_consumer(
             group_id=self.group,
+            fetch_max_wait_ms=_ms(settings.fetch_wait_s),
             session_timeout_ms=_ms(settings.session_s),
             heartbeat_interval_ms=_ms(settings.heartbeat_s),
             rebalance_timeout_ms=_ms(settings.rebalance_s),
@@ -581,7 +587,7 @@ class KafkaAdmin:
         return _translated(self._brokers.settings.request_s, f"Kafka at {self._brokers.bootstrap} was asked {what}")
 
 
-class _Window:
+class Window:
     """Bytes on their way: who sends waits for its turn, and until its bytes fit."""
 
     def __init__(self, limit: int) -> None:
@@ -705,8 +711,12 @@ async def _stop_producer(producer: Any, limit_s: float) -> None:
 
 async def _stop_consumer(consumer: Any, limit_s: float) -> None:
     """Leave the group and stop; where no broker answers in time, abandon it: its session runs out."""
-    if await _limited(consumer.stop(), limit_s):
-        return
+    nudging = asyncio.create_task(_nudge(consumer._fetcher))
+    try:
+        if await _limited(consumer.stop(), limit_s):
+            return
+    finally:
+        nudging.cancel()
     _log.error("Kafka did not answer a consumer that leaves within %g s: it is abandoned", limit_s)
     coordinator = consumer._coordinator
     for name in ("_coordination_task", "_heartbeat_task", "_commit_refresh_task"):
@@ -715,6 +725,14 @@ async def _stop_consumer(consumer: Any, limit_s: float) -> None:
     if consumer._fetcher is not None:
         await _limited(consumer._fetcher.close(), limit_s)
     await _limited(consumer._client.close(), limit_s)
+
+
+async def _nudge(fetcher: Any) -> None:
+    """Cancel the fetcher's task until it has ended: while it takes up a new assignment it swallows a cancellation."""
+    while fetcher is not None and not fetcher._fetch_task.done():
+        await asyncio.sleep(_NUDGE_S)
+        if fetcher._closed:
+            fetcher._fetch_task.cancel()
 
 
 def _tp(partition: Partition) -> Any:
@@ -732,7 +750,7 @@ def _record(record: Any) -> Record:
         timestamp_ms=record.timestamp,
         key=record.key,
         value=memoryview(record.value or b""),
-        headers=MappingProxyType(dict(record.headers)),
+        headers=MappingProxyType({name: value or b"" for name, value in record.headers}),
     )
 
 
