@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from timeside_decoder.local import LocalFile
+from timeside_decoder.tags import text
 
 _MAX_CHUNKS = 1000
 _MAX_TEXT_BYTES = 1 << 20
@@ -49,7 +50,7 @@ def read_chunks(file: LocalFile) -> Chunks:
             elif id == b"bext":
                 found.tags.update(_bext(source.read(length)))
             elif id in _IFF_TEXTS:
-                found.tags.setdefault(_IFF_TEXTS[id], _text(source.read(length)))
+                found.tags.setdefault(_IFF_TEXTS[id], text(source.read(length)))
     return found
 
 
@@ -92,7 +93,7 @@ def _info(content: bytes) -> dict[str, str]:
     while len(content) >= 8:
         id, length = struct.unpack_from("<4sI", content)
         if id in _INFO:
-            tags.setdefault(_INFO[id], _text(content[8 : 8 + length]))
+            tags.setdefault(_INFO[id], text(content[8 : 8 + length]))
         content = content[8 + length + length % 2 :]
     return tags
 
@@ -100,17 +101,9 @@ def _info(content: bytes) -> dict[str, str]:
 def _bext(content: bytes) -> dict[str, str]:
     if len(content) < _BEXT.size:
         return {}
-    *texts, time_reference = _BEXT.unpack_from(content)
+    *values, time_reference = _BEXT.unpack_from(content)
     names = ("description", "originator", "originator_reference", "origination_date", "origination_time")
-    tags = {name: _text(text) for name, text in zip(names, texts, strict=True)}
+    tags = {name: text(value) for name, value in zip(names, values, strict=True)}
     tags["time_reference"] = str(time_reference)
-    tags["coding_history"] = _text(content[_BEXT_CODING_HISTORY:])
+    tags["coding_history"] = text(content[_BEXT_CODING_HISTORY:])
     return tags
-
-
-def _text(content: bytes) -> str:
-    content = content.split(b"\0", 1)[0]
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return content.decode("latin-1")

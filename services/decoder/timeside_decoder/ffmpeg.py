@@ -1,10 +1,10 @@
 """Reads everything else through FFmpeg (PyAV): white-listed containers of local files, nothing more."""
 
-import re
 from collections.abc import Iterator
 from errno import EINVAL
 from fractions import Fraction
 from itertools import chain
+from typing import Any
 
 import av
 from av.audio.frame import AudioFrame
@@ -12,12 +12,13 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.stream import Discard, Disposition
+from av.stream import Discard
 
 from timeside_core import Array
 from timeside_core.errors import MediaError, NoAudioError
 from timeside_decoder import mpeg, ogg, tags
 from timeside_decoder.blocks import Blocks
+from timeside_decoder.facts import bit_depth, mime_type
 from timeside_decoder.local import LocalFile
 from timeside_decoder.reader import Damage, Reader
 from timeside_decoder.timeline import Timeline
@@ -27,6 +28,8 @@ CONTAINERS = "wav,w64,aiff,caf,flac,ogg,mp3,aac,ac3,mov,matroska,asf,avi,mpegts,
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 """FFmpeg ignores names it does not know: a test proves that each of the two refuses."""
 
+_KEEP_BYTES: Any = {} if av.__version__ >= "19" else {"metadata_errors": "surrogateescape"}
+"""Tags that are no UTF-8 stop nothing; PyAV 19 has no option for it, but does just that."""
 _CHECKED = frozenset({"flac", "ac3", "eac3"})
 """Codecs whose checksums FFmpeg would otherwise not look at: noise would come out of damaged frames."""
 _EXACT = frozenset({"wav", "w64", "aiff", "flac", "wv", "ape", "au"})
@@ -35,11 +38,6 @@ _NEARLY_EXACT_S = 0.1
 """How far off the others are that tell the length of the audio itself: ticks of 1 ms, encoder delay and padding."""
 _MOV_TICK_S = 0.001
 """Edit lists are usually written in milliseconds, rounded."""
-_MIME_TYPES = {
-    "wav": "audio/wav", "w64": "audio/x-w64", "aiff": "audio/aiff", "caf": "audio/x-caf", "flac": "audio/flac",
-    "mp3": "audio/mpeg", "aac": "audio/aac", "ac3": "audio/ac3", "wv": "audio/x-wavpack", "ape": "audio/x-ape",
-    "au": "audio/basic", "amr": "audio/amr", "avi": "video/x-msvideo", "mpegts": "video/mp2t",
-}  # fmt: skip
 
 
 class FfmpegReader(Reader):
@@ -55,8 +53,8 @@ class FfmpegReader(Reader):
         self._layout = context.layout.name
         self.container = self._container.format.name.split(",")[0]
         self.codec = context.codec.canonical_name
-        self.bit_depth = _bit_depth(self._stream, file.head)
-        self.mime_type = self._mime_type()
+        self.bit_depth = bit_depth(self._stream, file.head)
+        self.mime_type = mime_type(self._container, file.head)
         self.tags = tags.common({**self._stream.metadata, **self._container.metadata})
         self.samples, self.tolerance_samples = self._length()
 
@@ -147,12 +145,12 @@ class FfmpegReader(Reader):
 
     def _end(self, frame: AudioFrame, samples: int) -> int:
         """Samples of the last frame: MP4 files tell by its duration, by iTunes' tag or by the edit list what counts."""
-        if self.container != "mov" or frame.pts is None:
+        if self.container != "mov" or frame.pts is None or self.samples is None:
             return samples
         told = round(frame.duration * self._samples_per_tick)
-        if told >= samples and self.samples is not None:
+        if told >= samples:
             start = round((frame.pts - (self._stream.start_time or 0)) * self._samples_per_tick)
-            slack = 0 if self._samples_by_itunes() else int(_MOV_TICK_S * self.samplerate)
+            slack = 0 if self.samples == self._samples_by_itunes() else int(_MOV_TICK_S * self.samplerate)
             told = self.samples + slack - start
         return told if 0 < told < samples else samples
 
@@ -168,50 +166,35 @@ class FfmpegReader(Reader):
     def _length(self) -> tuple[int | None, int | None]:
         """Samples by the header, and how far that may be off."""
         nearly = round(_NEARLY_EXACT_S * self.samplerate)
-        if (samples := self._samples_by_itunes()) is not None:
-            return samples, 0
         ticks = self._stream.frames if self.container == "avi" else self._stream.duration
-        if ticks is not None:
-            samples = round(ticks * self._samples_per_tick)
-            if self.container == "ogg" and self.codec == "opus":  # the last granule counts the pre-skip in
-                samples -= self._stream.codec_context.delay
-            if self.container in _EXACT and self._stream.codec_context.codec.lossless:
-                return samples, 0
-            if mpeg.announced_frames(self._file.head) is not None:
-                return samples, 0
-            return samples, nearly if self.container in _EXACT | {"mov", "caf", "ogg", "avi"} else None
-        if self._container.duration is None:
-            return None, None
-        samples = round(self._container.duration / av.time_base * self.samplerate)
-        alone = self.container == "matroska" and len(self._container.streams) == 1
-        return samples, nearly if alone else None
+        if ticks is None:
+            if self._container.duration is None:
+                return None, None
+            is_alone = self.container == "matroska" and len(self._container.streams) == 1
+            return round(self._container.duration / av.time_base * self.samplerate), nearly if is_alone else None
+        samples = round(ticks * self._samples_per_tick)
+        if self.container == "mov" and abs(self._samples_by_itunes() - samples) <= nearly:
+            return self._samples_by_itunes(), nearly
+        if self.container == "ogg" and self.codec == "opus":  # the last granule counts the pre-skip in
+            return samples - self._stream.codec_context.delay, nearly
+        if self.container in _EXACT and self._stream.codec_context.codec.lossless:
+            return samples, 0
+        if mpeg.announced_frames(self._file.head) is not None:
+            return samples, 0
+        return samples, nearly if self.container in _EXACT | {"mov", "caf", "ogg", "avi"} else None
 
-    def _samples_by_itunes(self) -> int | None:
-        """Length by iTunes' tag of gapless playback: priming, padding and samples as hexadecimal numbers."""
+    def _samples_by_itunes(self) -> int:
+        """Length by iTunes' tag of gapless playback: nothing, priming, padding and samples, hexadecimal; 0 without."""
         fields = self._container.metadata.get("iTunSMPB", "").split()
         try:
-            return int(fields[3], 16) or None
+            return int(fields[3], 16)
         except (IndexError, ValueError):
-            return None
-
-    def _mime_type(self) -> str:
-        pictures = [each for each in self._container.streams.video if Disposition.attached_pic not in each.disposition]
-        kind = "video" if pictures else "audio"
-        if self.container == "mov":
-            brand = self._container.metadata.get("major_brand", "")
-            if brand.startswith("3g"):
-                return f"{kind}/3gpp"
-            return "video/quicktime" if brand in ("", "qt  ") else f"{kind}/mp4"
-        if self.container == "matroska":
-            return f"{kind}/webm" if b"webm" in self._file.head[:64] else f"{kind}/matroska"
-        if self.container == "asf":
-            return "video/x-ms-wmv" if pictures else "audio/x-ms-wma"
-        return _MIME_TYPES.get(self.container, f"{kind}/{self.container}")
+            return 0
 
 
 def _opened(file: LocalFile) -> tuple[InputContainer, AudioStream]:
     try:
-        container = av.open(file.path, "r", options=OPTIONS, metadata_errors="replace")
+        container = av.open(file.path, "r", options=OPTIONS, **_KEEP_BYTES)
     except (FFmpegError, OSError, ValueError) as error:
         raise MediaError(f"{file.uri}: is not audio or video that can be decoded: {_cause(error)}") from None
     try:
@@ -233,28 +216,6 @@ def _opened(file: LocalFile) -> tuple[InputContainer, AudioStream]:
 
 
 def _cause(error: Exception) -> str:
-    if (
-        isinstance(error, FFmpegError) and error.errno == EINVAL
-    ):  # what FFmpeg says of a container that is not white-listed
+    if isinstance(error, FFmpegError) and error.errno == EINVAL:  # so it calls a container that is not white-listed
         return f"its container is none of {CONTAINERS.replace(',', ', ')}"
     return (error.strerror if isinstance(error, FFmpegError | OSError) else None) or str(error)
-
-
-def _bit_depth(stream: AudioStream, head: bytes) -> int | None:
-    """Bits of an integer sample; None for lossy codecs and floats, and where it is not told."""
-    context = stream.codec_context
-    codec, format, extra = context.codec.canonical_name, context.format.name.removesuffix("p"), context.extradata or b""
-    if pcm := re.match(r"pcm_[su](\d+)", codec):
-        return int(pcm[1])
-    if not context.codec.lossless or format not in ("u8", "s16", "s32"):
-        return None
-    if format != "s32":
-        return int(format[1:])
-    if codec == "flac" and len(extra) > 13:
-        return ((extra[12] & 1) << 4 | extra[13] >> 4) + 1
-    if codec == "alac" and len(extra) > 17:
-        return extra[17]
-    if codec == "wavpack" and head[:4] == b"wvpk":
-        flags = int.from_bytes(head[24:28], "little")
-        return 8 * ((flags & 3) + 1) - (flags >> 13 & 31)
-    return 24 if codec == "ape" else None

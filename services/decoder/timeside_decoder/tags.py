@@ -18,7 +18,7 @@ NAMES = frozenset({
 
 _ALIASES = {
     "albumartist": "album_artist", "album artist": "album_artist", "tracknumber": "track", "discnumber": "disc",
-    "year": "date", "creation_time": "date", "date_recorded": "date", "organization": "publisher", "label": "publisher",
+    "year": "date", "date_recorded": "date", "organization": "publisher", "label": "publisher",
     "author": "artist", "comments": "comment", "software": "encoder", "encoded_by": "encoder",
 }  # fmt: skip
 _VORBIS = {"description": "comment"}
@@ -38,10 +38,19 @@ def common(tags: Mapping[str, str]) -> Tags:
     for key, value in tags.items():
         name = key.lower()
         name = _ALIASES.get(name, name)
-        value = value.strip("\0 \t\r\n")[:MAX_VALUE_CHARACTERS]
+        value = _readable(value).strip()[:MAX_VALUE_CHARACTERS]
         if name in NAMES and value and (name, value) != ("language", "und"):
             named.setdefault(name, value)
     return MappingProxyType(named)
+
+
+def text(content: bytes) -> str:
+    """Text up to a zero byte: UTF-8 where it is that, else Latin-1."""
+    content = content.split(b"\0", 1)[0]
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def id3(content: bytes) -> dict[str, str]:
@@ -65,9 +74,18 @@ def comments(path: str, container: str) -> dict[str, str]:
 
     pairs: Any = getattr(_loaded(FLAC if container == "flac" else OggVorbis, path), "tags", None) or ()
     values: dict[str, list[str]] = {}
-    for name, value in pairs:
-        values.setdefault(_VORBIS.get(name.lower(), name.lower()), []).append(value)
+    for key, value in pairs:
+        name = str(key).lower()
+        values.setdefault(_VORBIS.get(name, name), []).append(value)
     return {name: _joined(several) for name, several in values.items()}
+
+
+def _readable(value: str) -> str:
+    """The text without surrogates, which stand for bytes that are no UTF-8, or for nothing at all."""
+    try:
+        return text(value.encode(errors="surrogateescape"))
+    except UnicodeEncodeError:
+        return text(value.encode(errors="replace"))
 
 
 def _loaded(kind: Any, source: Any) -> Any:

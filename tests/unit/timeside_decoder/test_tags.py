@@ -100,6 +100,19 @@ def test_latin_1_is_read_where_it_is_not_utf_8(tmp_path):
     assert describe(path).tags == {"artist": "Zoë"}
 
 
+@pytest.mark.parametrize("name", ["aac.m4a", "wavpack.wv"])
+def test_latin_1_is_read_through_ffmpeg_too(changed, name):
+    def rename(content):
+        start = content.index("Chaînes".encode())
+        content[start : start + 8] = "Chaînés!".encode("latin-1")
+
+    assert describe(changed(name, rename)).tags["title"] == "Chaînés!"
+
+
+def test_no_surrogates_come_through():
+    assert common({"title": "a\ud800b"}) == {"title": "a?b"}
+
+
 @pytest.mark.parametrize("content", [b"LIST\xff\xff\xff\x7fINFO", b"bext\x05\0\0\0abcde\0", b"id3 \x04\0\0\0ID3\4"])
 def test_broken_tags_stop_nothing(tmp_path, content):
     path = tmp_path / "a.wav"
