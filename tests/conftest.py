@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from tests.support import kafka
+from tests.support import kafka, postgres
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +18,17 @@ def kafka_broker() -> Iterator[kafka.Broker]:
 def kafka_bootstrap(request: pytest.FixtureRequest) -> str:
     """Address of a real broker: that of `TIMESIDE_KAFKA_BOOTSTRAP`, else one of our own."""
     return os.environ.get("TIMESIDE_KAFKA_BOOTSTRAP") or request.getfixturevalue("kafka_broker").bootstrap
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """A real PostgreSQL of our own."""
+    with postgres.running() as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres_server: postgres.Server) -> Iterator[str]:
+    """Address of a database of the test's own, with all migrations."""
+    with postgres_server.database() as url:
+        yield url
