@@ -260,7 +260,8 @@ class EmbeddedPostgres:
     def _make_run(self) -> None:
         """Make the folder of the socket; one that others made, in a place where they may, is refused."""
         run = self.run
-        run.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            run.mkdir(mode=0o700)
         status = run.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid not in (os.geteuid(), self._identity.uid):
             raise DatabaseError(f"{run} is not a folder of ours: remove it")
