@@ -5,6 +5,7 @@ memory bus bounds (tests/unit/timeside_core/test_memory_bus.py).
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -183,7 +184,7 @@ async def test_missing_topics_are_named_at_once(bus: Bus, topic: str):
         with pytest.raises(MissingTopicError, match=r"no\.such"):
             await bus.send("no.such", b"x", key=b"k")
         with pytest.raises(MissingTopicError, match=r"no\.such"):
-            await bus.consumer("no.such", group="g").start()
+            await bus.consumer("no.such", group=topic).start()
 
 
 async def test_a_closed_bus_refuses(bus: Bus, topic: str):
@@ -248,7 +249,7 @@ async def test_partitions_left_out_keep_their_records(bus: Bus, topic: str):
     ready, full = Partition(topic, 0), Partition(topic, 1)
     for number in range(20):
         await bus.publish(topic, str(number).encode(), partition=number % 2)
-    async with bus.consumer(topic, group="g") as consumer:
+    async with bus.consumer(topic, group=topic) as consumer:
         await settled(consumer)
         assert {record.partition for record in await drain(consumer, 10, [ready])} == {ready}
         assert await consumer.getmany([ready], timeout_s=0.3) == {}
@@ -261,7 +262,7 @@ async def test_partitions_left_out_keep_their_records(bus: Bus, topic: str):
 async def test_no_more_than_asked_for_at_once(bus: Bus, topic: str):
     for partition in range(PARTITIONS):
         await fill(bus, topic, 10, partition=partition)
-    async with bus.consumer(topic, group="g") as consumer:
+    async with bus.consumer(topic, group=topic) as consumer:
         got: list[Record] = []
         while len(got) < 40:
             batches = await consumer.getmany(timeout_s=1, max_records=3)
@@ -272,7 +273,7 @@ async def test_no_more_than_asked_for_at_once(bus: Bus, topic: str):
 
 
 async def test_a_record_wakes_who_waits(bus: Bus, topic: str):
-    async with bus.consumer(topic, group="g") as consumer:
+    async with bus.consumer(topic, group=topic) as consumer:
         await settled(consumer)
         waiting = asyncio.create_task(consumer.getmany(timeout_s=PATIENCE_S))
         await asyncio.sleep(0.05)
@@ -286,9 +287,9 @@ async def test_a_record_wakes_who_waits(bus: Bus, topic: str):
 
 async def test_a_group_shares_and_two_groups_do_not(bus: Bus, topic: str):
     async with (
-        bus.consumer(topic, group="g") as one,
-        bus.consumer(topic, group="g") as two,
-        bus.consumer(topic, group="other") as other,
+        bus.consumer(topic, group=topic) as one,
+        bus.consumer(topic, group=topic) as two,
+        bus.consumer(topic, group=topic + ".other") as other,
     ):
         await settled(one, two)
         await settled(other)
@@ -304,18 +305,18 @@ async def test_a_group_shares_and_two_groups_do_not(bus: Bus, topic: str):
 async def test_the_next_member_starts_at_the_commit(bus: Bus, topic: str):
     partition = Partition(topic, 0)
     await fill(bus, topic, 10)
-    async with bus.consumer(topic, group="g") as consumer:
+    async with bus.consumer(topic, group=topic) as consumer:
         await drain(consumer, 10)
         await consumer.commit({partition: 6})
         assert await consumer.committed(partition) == 6
-    async with bus.consumer(topic, group="g") as consumer:
+    async with bus.consumer(topic, group=topic) as consumer:
         assert values(await drain(consumer, 4)) == [b"6", b"7", b"8", b"9"]
 
 
 async def test_a_member_may_seek_back_and_replay(bus: Bus, topic: str):
     partition = Partition(topic, 0)
     await fill(bus, topic, 5)
-    async with bus.consumer(topic, group="g") as consumer:
+    async with bus.consumer(topic, group=topic) as consumer:
         first = await drain(consumer, 5)
         consumer.seek(partition, 2)
         assert await drain(consumer, 3) == first[2:]
@@ -323,16 +324,16 @@ async def test_a_member_may_seek_back_and_replay(bus: Bus, topic: str):
 
 async def test_the_first_offset_is_committed_at_once(bus: Bus, topic: str):
     await fill(bus, topic, 3)
-    async with bus.consumer(topic, group="g") as consumer:
+    async with bus.consumer(topic, group=topic) as consumer:
         await settled(consumer)
         await consumer.getmany()
         assert await consumer.committed(Partition(topic, 0)) == 0
-    async with bus.consumer(topic, group="late", start="last") as consumer:
+    async with bus.consumer(topic, group=topic + ".late", start="last") as consumer:
         await settled(consumer)
         await consumer.getmany()
         assert await consumer.committed(Partition(topic, 0)) == 3
     await bus.publish(topic, b"new", partition=0)
-    async with bus.consumer(topic, group="late", start="last") as consumer:
+    async with bus.consumer(topic, group=topic + ".late", start="last") as consumer:
         assert values(await drain(consumer, 1)) == [b"new"]
 
 
@@ -345,17 +346,26 @@ async def test_a_commit_while_revoked_counts_and_what_is_not_committed_is_replay
 
     for partition in range(PARTITIONS):
         await fill(bus, topic, 3, partition=partition)
-    async with bus.consumer(topic, group="g", on_revoked=commit) as one:
+    async with bus.consumer(topic, group=topic, on_revoked=commit) as one:
         await drain(one, 3 * PARTITIONS)
-        two = bus.consumer(topic, group="g")
+        two = bus.consumer(topic, group=topic)
         async with two:
             await settled(one, two)
             assert revoked == [frozenset(Partition(topic, number) for number in range(PARTITIONS))]
             assert values([*await drain(one, len(one.positions)), *await drain(two, len(two.positions))]) == [b"2"] * 4
 
 
+async def test_nothing_can_be_committed_looked_up_and_dropped(bus: Bus, topic: str):
+    async with bus.consumer(topic, group=topic) as consumer:
+        await settled(consumer)
+        await consumer.commit({})
+    assert await bus.bounds([]) == {}
+    assert await bus.offsets_for_times({}) == {}
+    await bus.trim({})
+
+
 async def test_a_commit_of_what_is_not_ours_is_refused(bus: Bus, topic: str):
-    async with bus.consumer(topic, group="g") as consumer:
+    async with bus.consumer(topic, group=topic) as consumer:
         await settled(consumer)
         with pytest.raises(StaleMemberError, match="nowhere"):
             await consumer.commit({Partition("nowhere", 0): 1})
@@ -364,11 +374,11 @@ async def test_a_commit_of_what_is_not_ours_is_refused(bus: Bus, topic: str):
 async def test_a_zombie_cannot_commit_and_joins_anew(harness: Memory | Kafka, bus: Bus, topic: str):
     partition = Partition(topic, 0)
     await fill(bus, topic, 4)
-    async with bus.consumer(topic, group="g") as zombie:
+    async with bus.consumer(topic, group=topic) as zombie:
         await drain(zombie, 4)
         await zombie.commit({partition: 1})
         await harness.evict(zombie)
-        async with bus.consumer(topic, group="g") as heir:
+        async with bus.consumer(topic, group=topic) as heir:
             assert values(await drain(heir, 3)) == [b"1", b"2", b"3"]
             await heir.commit({partition: 3})
             with pytest.raises(StaleMemberError):
@@ -393,9 +403,9 @@ async def test_own_state_may_be_kept_by_seeking_when_a_partition_comes_back(bus:
 
     for partition in range(PARTITIONS):
         await fill(bus, topic, 3, partition=partition)
-    async with bus.consumer(topic, group="g", on_revoked=keep, on_assigned=seek) as one:
+    async with bus.consumer(topic, group=topic, on_revoked=keep, on_assigned=seek) as one:
         await drain(one, 3 * PARTITIONS)
-        async with bus.consumer(topic, group="g") as two:
+        async with bus.consumer(topic, group=topic) as two:
             await settled(one, two)
             assert all(one.positions[partition] == 3 for partition in one.positions)
             assert await one.getmany(timeout_s=0.5) == {}
@@ -410,7 +420,7 @@ async def test_offsets_may_be_kept_elsewhere(bus: Bus, topic: str):
             consumer.seek(partition, elsewhere[partition])
 
     await fill(bus, topic, 9)
-    async with bus.consumer(topic, group="g", on_assigned=seek) as consumer:
+    async with bus.consumer(topic, group=topic, on_assigned=seek) as consumer:
         assert values(await drain(consumer, 2)) == [b"7", b"8"]
 
 
@@ -418,7 +428,7 @@ async def test_what_a_callback_raises_reaches_who_reads(bus: Bus, topic: str):
     async def fail(_: Consumer, __: frozenset[Partition]) -> None:
         raise RuntimeError("no database")
 
-    async with bus.consumer(topic, group="g", on_assigned=fail) as consumer:
+    async with bus.consumer(topic, group=topic, on_assigned=fail) as consumer:
         with pytest.raises(RuntimeError, match="no database"):
             await drain(consumer, 1)
 
@@ -433,13 +443,15 @@ async def test_members_come_and_go_and_nothing_is_missed(harness: Memory | Kafka
         expected: dict[Partition, int] = {}
 
         async def commit(consumer: Consumer, partitions: frozenset[Partition]) -> None:
-            await consumer.commit({partition: at for partition, at in expected.items() if partition in partitions})
+            offsets = {partition: expected.pop(partition) for partition in partitions}
+            with contextlib.suppress(StaleMemberError):
+                await consumer.commit(offsets)
 
         async def begin(consumer: Consumer, partitions: frozenset[Partition]) -> None:
-            expected.clear()
+            assert not expected
             expected.update({partition: consumer.positions[partition] for partition in partitions})
 
-        async with bus.consumer(topic, group="g", on_revoked=commit, on_assigned=begin) as consumer:
+        async with bus.consumer(topic, group=topic, on_revoked=commit, on_assigned=begin) as consumer:
             deadline = time.monotonic() + stay_s * harness.rebalance_s
             while time.monotonic() < deadline:
                 for partition, batch in (await consumer.getmany(timeout_s=0.05, max_records=7)).items():
@@ -447,10 +459,8 @@ async def test_members_come_and_go_and_nothing_is_missed(harness: Memory | Kafka
                     expected[partition] = batch[-1].offset + 1
                     seen.update((partition.number, int(bytes(r.value))) for r in batch)
                 if rng.random() < 0.3:
-                    try:
+                    with contextlib.suppress(StaleMemberError):
                         await consumer.commit(dict(expected))
-                    except StaleMemberError:
-                        continue
 
     async def send() -> None:
         for number in range(count):
@@ -472,11 +482,11 @@ async def test_expired_offsets_are_an_error_until_one_seeks_and_others_flow(bus:
     expired, other = Partition(topic, 0), Partition(topic, 1)
     await fill(bus, topic, 6)
     await fill(bus, topic, 2, partition=1)
-    async with bus.consumer(topic, group="g") as consumer:
+    async with bus.consumer(topic, group=topic) as consumer:
         await drain(consumer, 8)
         await consumer.commit({expired: 1, other: 0})
     await bus.trim({expired: 4})
-    async with bus.consumer(topic, group="g") as consumer:
+    async with bus.consumer(topic, group=topic) as consumer:
         with pytest.raises(OffsetOutOfRangeError, match=r"offset 1 is not there, and offsets 4 up to 6"):
             await drain(consumer, 1, [expired])
         with pytest.raises(OffsetOutOfRangeError) as caught:
@@ -491,14 +501,14 @@ async def test_records_dropped_before_the_group_ever_came_are_a_loss(bus: Bus, t
     partition = Partition(topic, 2)
     await fill(bus, topic, 3, partition=2)
     await bus.trim({partition: 2})
-    async with bus.consumer(topic, group="g") as consumer:
+    async with bus.consumer(topic, group=topic) as consumer:
         with pytest.raises(OffsetOutOfRangeError, match="nothing was ever committed") as caught:
             await drain(consumer, 1)
         assert (caught.value.partition, caught.value.offset) == (partition, None)
         assert await consumer.committed(partition) is None
         consumer.seek(partition, caught.value.bounds.first)
         assert values(await drain(consumer, 1)) == [b"2"]
-    async with bus.consumer(topic, group="new", start="last") as consumer:
+    async with bus.consumer(topic, group=topic + ".new", start="last") as consumer:
         await settled(consumer)
         assert await consumer.getmany(timeout_s=0.1) == {}
 

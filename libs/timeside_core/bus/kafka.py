@@ -256,8 +256,9 @@ class KafkaBus(Bus):
         return {_partition(each): at.offset if at is not None else None for each, at in found.items()}
 
     async def trim(self, before: Mapping[Partition, int]) -> None:
-        async with KafkaAdmin(self.brokers.bootstrap, settings=self.settings) as admin:
-            await admin.trim(before)
+        if before:
+            async with KafkaAdmin(self.brokers.bootstrap, settings=self.settings) as admin:
+                await admin.trim(before)
 
     def _new_producer(self) -> Any:
         return aiokafka.AIOKafkaProducer(
@@ -426,6 +427,8 @@ class KafkaConsumer(_Source, Consumer):
         for partition in offsets:
             if partition not in self._positions:
                 raise StaleMemberError(f"{partition} is not (or no longer) this member's of group {self.group!r}")
+        if not offsets:
+            return
         try:
             async with _translated(self._settings.commit_s, f"a commit of group {self.group!r}"):
                 await self._client.commit({_tp(partition): offset for partition, offset in offsets.items()})
