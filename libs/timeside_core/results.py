@@ -33,6 +33,8 @@ class Provenance:
     """When it was computed, ISO 8601, UTC."""
     libraries: Mapping[str, str] = field(default_factory=dict[str, str])
     """Versions of the libraries that took part, by name; `timeside` among them."""
+    notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What else travels with the result, JSON-like, by who wrote it; nothing depends on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,0 +1,1 @@
+"""What plug-ins written for TimeSide 1 import from `timeside.core.tools`."""
