@@ -309,6 +309,8 @@ async def test_the_next_member_starts_at_the_commit(bus: Bus, topic: str):
         await drain(consumer, 10)
         await consumer.commit({partition: 6})
         assert await consumer.committed(partition) == 6
+        assert await bus.committed(topic, [partition]) == {partition: 6}
+        assert await bus.committed("nobody", [partition]) == {}
     async with bus.consumer(topic, group=topic) as consumer:
         assert values(await drain(consumer, 4)) == [b"6", b"7", b"8", b"9"]
 

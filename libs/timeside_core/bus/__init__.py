@@ -279,6 +279,10 @@ class Bus(_Closing):
         """The first offset sent at that time or later, Unix time in milliseconds; None where there is none yet."""
 
     @abstractmethod
+    async def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The offsets a group has committed, seen from outside; partitions without one are left out."""
+
+    @abstractmethod
     async def trim(self, before: Mapping[Partition, int]) -> None:
         """Drop the records before these offsets."""
 

@@ -258,6 +258,10 @@ class KafkaBus(Bus):
     async def trim(self, before: Mapping[Partition, int]) -> None:
         if before:
             async with KafkaAdmin(self.brokers.bootstrap, settings=self.settings) as admin:
+    async def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        async with KafkaAdmin(self.brokers.bootstrap, settings=self.settings) as admin:
+            return await admin.committed(group, partitions)
+
                 await admin.trim(before)
 
     def _new_producer(self) -> Any:
@@ -588,6 +592,15 @@ class KafkaAdmin:
 
     def _asking(self, what: str) -> "contextlib.AbstractAsyncContextManager[None]":
         return _translated(self._brokers.settings.request_s, f"Kafka at {self._brokers.bootstrap} was asked {what}")
+
+    async def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The offsets a group has committed."""
+        wanted = [_tp(partition) for partition in partitions]
+        if not wanted:
+            return {}
+        async with self._asking(f"what group {group!r} has committed"):
+            found = await self._client.list_consumer_group_offsets(group, partitions=wanted)
+        return {_partition(tp): each.offset for tp, each in found.items() if each.offset >= 0}
 
 
 class Window:

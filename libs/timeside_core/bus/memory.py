@@ -184,6 +184,10 @@ class MemoryBus(Bus):
             for partition, time_ms in times_ms.items()
         }
 
+    async def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        offsets = self._groups[group].offsets if group in self._groups else {}
+        return {partition: offsets[partition] for partition in partitions if partition in offsets}
+
     async def trim(self, before: Mapping[Partition, int]) -> None:
         for partition, offset in before.items():
             log = self.log(partition)
