@@ -99,6 +99,8 @@ class DrawnGrapher(Grapher):
 
     native_results = Results()
     """Results of the native analyzers."""
+    _changed = False
+    """Whether the picture is no longer as it was drawn."""
 
     def setup(
         self,
@@ -120,7 +122,7 @@ class DrawnGrapher(Grapher):
 
     def take_results(self, results: Results) -> None:
         """Note them; they are drawn when they are wanted."""
-        self.native_results, self._image = results, None
+        self.native_results, self._image, self._changed = results, None, False
 
     def drawn_results(self) -> Results:
         """All that is drawn."""
@@ -137,11 +139,11 @@ class DrawnGrapher(Grapher):
 
     @image.setter
     def image(self, image: Any) -> None:
-        self._image = image
+        self._image, self._changed = image, True
 
     def render(self, output: Any = None) -> Any:
         """The picture; where `output` is given it is written there instead, also as SVG unless it has a watermark."""
-        if output is None or self._image is not None or Path(output).suffix not in (".png", ".svg"):
+        if output is None or self._changed or Path(output).suffix not in (".png", ".svg"):
             return super().render(output)
         self._rendered(output)
         return None

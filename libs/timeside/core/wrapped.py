@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -125,6 +125,15 @@ class Wrapped(Processor):
         if depends_on_samplerate(self._names):
             self.native = self._made(samplerate=samplerate)
         return (self.native,)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._key() == cast("Wrapped", other)._key()
+
+    def __hash__(self) -> int:
+        return hash(self.id())
+
+    def _key(self) -> tuple[Any, ...]:
+        return self._theirs, self.native
 
     def _made(self, **told: Any) -> Any:
         return self.native_class(**{**self._names(**self._theirs, **told), **self._ours})
@@ -297,6 +306,9 @@ class WrappedDecoder(Wrapped, Decoder):
         """Close the media."""
         if hasattr(self, "_blocks"):
             self._blocks.close()
+
+    def _key(self) -> tuple[Any, ...]:
+        return (self.uuid(),)
 
     def _decoded(self, effects: tuple[Effect, ...]) -> Generator[tuple[Array, bool]]:
         cutter = Cutter(self.output_blocksize or BLOCKSIZE, self.output_channels or 1)
