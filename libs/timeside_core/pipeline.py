@@ -3,7 +3,7 @@
 import os
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -199,28 +199,33 @@ def collect(
 ) -> Results:
     """The results of a finished engine, one per declared output, whether or not there were rows."""
     results: list[Result] = []
-    for index, (step, effects) in enumerate((each.step, each.effects) for each in wanted):
-        if not isinstance(step, Analyzer):
-            continue
-        provenance = provenance_of(Wanted(step, effects), media, segment, run_time_s=engine.run_time_s(index))
-        started = engine.step(index)
-        assert isinstance(started, Analyzer)
-        for name, output in started.declared().items():
-            rows = joined(collected.get((index, name), []), output)
-            scalar = output.time_mode == "global" and len(rows)
-            results.append(
-                Result(
-                    id=result_id(step, name),
-                    output=output,
-                    values=rows.values[-1] if scalar else rows.values,
-                    stream=engine.stream(index),
-                    provenance=replace(provenance),
-                    event_times=rows.times,
-                    event_durations=rows.durations,
-                    bins=started.bins(name),
-                )
-            )
+    for index, each in enumerate(wanted):
+        if isinstance(each.step, Analyzer):
+            provenance = provenance_of(each, media, segment, run_time_s=engine.run_time_s(index))
+            rows = {name: parts for (found, name), parts in collected.items() if found == index}
+            results += results_at(engine, index, rows, provenance)
     return Results(results)
+
+
+def results_at(
+    engine: Engine, index: int, collected: Mapping[str, list[Rows]], provenance: Provenance
+) -> Iterator[Result]:
+    """The results of one analyzer of a finished engine, given the rows of each output."""
+    analyzer = engine.step(index)
+    assert isinstance(analyzer, Analyzer)
+    for name, output in analyzer.declared().items():
+        rows = joined(collected.get(name, []), output)
+        scalar = output.time_mode == "global" and len(rows)
+        yield Result(
+            id=result_id(analyzer, name),
+            output=output,
+            values=rows.values[-1] if scalar else rows.values,
+            stream=engine.stream(index),
+            provenance=replace(provenance),
+            event_times=rows.times,
+            event_durations=rows.durations,
+            bins=analyzer.bins(name),
+        )
 
 
 def provenance_of(wanted: Wanted, media: Media, segment: Segment, *, run_time_s: float = 0.0) -> Provenance:

@@ -43,6 +43,13 @@ class Objects:
         except (BaseError, OSError) as error:
             raise StoreError(f"object {name!r} cannot be written to {self.url}: {_reason(error)}") from error
 
+    def put_file(self, name: str, path: Path) -> None:
+        """Write an object from a local file, which need not fit into memory."""
+        try:
+            obstore.put(self.backend, name, path)
+        except (BaseError, OSError) as error:
+            raise StoreError(f"object {name!r} cannot be written to {self.url}: {_reason(error)}") from error
+
     def get(self, name: str) -> bytes:
         """Read an object; raises `StoreError` where there is none."""
         try:

@@ -59,10 +59,10 @@ def _chunks(source: BinaryIO, file: LocalFile) -> Iterator[tuple[bytes, int, int
     order = ">" if file.head[:4] in (b"FORM", b"RIFX") else "<"
     position, long_length = file.offset + 12, None
     for _ in range(_MAX_CHUNKS):
+        if position + 8 > file.size:
+            return
         source.seek(position)
         header = source.read(8)
-        if len(header) < 8:
-            return
         id, length = struct.unpack(f"{order}4sI", header)
         if id == b"ds64" and length >= 16:  # RF64 and BW64: the length of `data` in 64 bits
             long_length = struct.unpack("<8xQ", source.read(16))[0]

@@ -99,7 +99,14 @@ class FfmpegReader(Reader):
 
     def _frames(self) -> Iterator[tuple[AudioFrame, int, int]]:
         """Frames, with how many of their samples count, and how many samples are missing before them."""
-        timeline = Timeline(self.container, self.codec, self.samplerate, self._samples_per_tick, self.damage)
+        timeline = Timeline(
+            self.container,
+            self.codec,
+            samplerate=self.samplerate,
+            samples=self.samples,
+            samples_per_tick=self._samples_per_tick,
+            damage=self.damage,
+        )
         held: tuple[AudioFrame, int, int] | None = None
         for frame in self._decoded(timeline):
             if held is not None:
@@ -132,6 +139,8 @@ class FfmpegReader(Reader):
                         yield from self._mixed(frame)
         except FFmpegError:
             timeline.note_damage()
+        except IndexError:  # PyAV, after the last packet, where a broadcast brought new streams in the middle
+            return
 
     def _mixed(self, frame: AudioFrame) -> list[AudioFrame]:
         """A frame of a broadcast that changes its channels in the middle, with the channels of the beginning."""
@@ -196,7 +205,10 @@ def _opened(file: LocalFile) -> tuple[InputContainer, AudioStream]:
     try:
         container = av.open(file.path, "r", options=OPTIONS, **_KEEP_BYTES)
     except (FFmpegError, OSError, ValueError) as error:
-        raise MediaError(f"{file.uri}: is not audio or video that can be decoded: {_cause(error)}") from None
+        cause = _cause(error)
+        if isinstance(error, FFmpegError) and error.errno == EINVAL:  # so it calls a container that is not white-listed
+            cause = f"its container is none of {CONTAINERS.replace(',', ', ')}"
+        raise MediaError(f"{file.uri}: is not audio or video that can be decoded: {cause}") from None
     try:
         stream = container.streams.best("audio")
         if not isinstance(stream, AudioStream):
@@ -209,13 +221,15 @@ def _opened(file: LocalFile) -> tuple[InputContainer, AudioStream]:
                 other.discard = Discard.all
         if stream.codec_context.codec.canonical_name in _CHECKED:
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
+        stream.codec_context.open(strict=False)
     except MediaError:
         container.close()
         raise
+    except FFmpegError as error:
+        container.close()
+        raise MediaError(f"{file.uri}: its codec cannot be opened: {_cause(error)}") from None
     return container, stream
 
 
 def _cause(error: Exception) -> str:
-    if isinstance(error, FFmpegError) and error.errno == EINVAL:  # so it calls a container that is not white-listed
-        return f"its container is none of {CONTAINERS.replace(',', ', ')}"
     return (error.strerror if isinstance(error, FFmpegError | OSError) else None) or str(error)

@@ -67,35 +67,35 @@ class SndfileReader(Reader):
         self.bit_depth = bits if self.codec.startswith(("pcm_s", "pcm_u", "flac")) else None
         self.tags = tags.common(_embedded_tags(file, container, chunks))
         self.damage = Damage()
+        # Sixteen bits are read as they are: four times faster than to let libsndfile convert them, and equal.
+        is_s16 = self.codec.startswith("pcm_s16")
+        self._raw = np.empty((BLOCK_SAMPLES, self.channels), np.int16) if is_s16 else None
         self._missing_samples = chunks.missing_bytes * 8 // (self.channels * bits) if bits else 0
 
     def blocks(self, first_sample: int) -> Iterator[Array]:
-        position = self._seek(first_sample)
-        raw = np.empty((BLOCK_SAMPLES, self.channels), np.int16)
-        is_pcm_s16 = self.codec.startswith("pcm_s16")
-        while True:
-            try:
-                if is_pcm_s16:  # four times faster than to let libsndfile convert, and equal
-                    block = np.multiply(self._sound.read(out=raw), np.float32(2**-15))
-                else:
-                    block = self._sound.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError as error:
-                raise BrokenStreamError(position, error.error_string) from None
-            if not len(block):
-                break
-            position += len(block)
-            yield block
+        position = first_sample
+        try:
+            self._seek(first_sample)
+            while len(block := self._next_block()):
+                position += len(block)
+                yield block
+        except soundfile.SoundFileError as error:
+            raise BrokenStreamError(position, str(error)) from None
         self.ended_at(position)
         self.damage.missing_samples += self._missing_samples
 
     def close(self) -> None:
         self._sound.close()
 
-    def _seek(self, sample: int) -> int:
+    def _next_block(self) -> Array:
+        if self._raw is None:
+            return self._sound.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)
+        return np.multiply(self._sound.read(out=self._raw), np.float32(2**-15))
+
+    def _seek(self, sample: int) -> None:
         preroll = min(sample, _MP3_PREROLL_SAMPLES if self.container == "mp3" else 0)
         self._sound.seek(sample - preroll)
         self._sound.read(preroll, dtype="float32")
-        return sample
 
     def _check(self, is_suited: bool) -> None:
         if not is_suited:
@@ -121,7 +121,7 @@ def _opened(file: LocalFile) -> Any:
     descriptor = os.open(file.path, os.O_RDONLY)  # by descriptor: libsndfile goes by content alone, not by the name
     try:
         return soundfile.SoundFile(descriptor)
-    except soundfile.LibsndfileError:
+    except soundfile.SoundFileError:
         raise UnsuitedError from None
 
 

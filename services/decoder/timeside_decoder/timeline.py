@@ -13,21 +13,32 @@ _SUSPICION_S = 1.0
 _JOINED = frozenset({"mpegts", "ogg", "asf"})
 """Containers whose timestamps start anew where recordings were cut or joined."""
 _LONGEST_GAP_S = 10.0
-"""Longer jumps in such containers are not lost audio."""
+"""Longer jumps in such containers are not lost audio; nor are, in all, jumps beyond the end that the header tells."""
 
 
 class Timeline:
     """Follows the timestamps of frames, and writes down in `damage` what it finds."""
 
-    def __init__(self, container: str, codec: str, samplerate: int, samples_per_tick: float, damage: Damage) -> None:
+    def __init__(
+        self,
+        container: str,
+        codec: str,
+        *,
+        samplerate: int,
+        samples: int | None,
+        samples_per_tick: float,
+        damage: Damage,
+    ) -> None:
         self._is_bare = container in _BARE
         self._longest_gap = _LONGEST_GAP_S * samplerate if container in _JOINED else float("inf")
         jitter = _JITTER_S * samplerate
         self._shortest_gap = jitter if container in _CLOCKED or codec == "vorbis" else 0.0
         self._shortest_gap_near_damage = jitter if codec == "vorbis" else 0.0  # FFmpeg is half a block off at times
         self._suspicion = _SUSPICION_S * samplerate
+        self._most_samples = float("inf") if samples is None else samples + jitter
         self._samples_per_tick = samples_per_tick
         self._damage = damage
+        self._start: float | None = None
         self._expected: float | None = None
         """Timestamp of the next frame where nothing is missing, in ticks."""
         self._suspect_samples = 0.0
@@ -52,18 +63,20 @@ class Timeline:
         elif self._expected is not None:
             jump = (pts - self._expected) * self._samples_per_tick
             if jump > 1 or self._lost_frames:
-                missing = self._gap(jump, samples)
+                missing = self._gap(jump, samples, pts)
+        if self._start is None:
+            self._start = pts
         self._suspect_samples -= samples
         self._expected = None if pts is None else pts + samples / self._samples_per_tick
         return missing
 
-    def _gap(self, jump: float, samples: int) -> int:
+    def _gap(self, jump: float, samples: int, pts: float) -> int:
         slack = 2 * max(self._samples_per_tick, 1.0)
         jump, self._lost_frames = max(jump, round(self._lost_frames) * samples), 0.0
         shortest = self._shortest_gap_near_damage if self._suspect_samples > 0 else self._shortest_gap
         if jump <= max(slack, samples / 2, shortest):
             return 0
-        if jump > self._longest_gap:
+        if jump > self._longest_gap or (pts - (self._start or 0)) * self._samples_per_tick > self._most_samples:
             self._damage.unplaced_jumps += 1
             return 0
         in_frames = round(jump / samples) * samples  # whole frames are lost; coarse timestamps would blur that

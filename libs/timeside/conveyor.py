@@ -1,0 +1,92 @@
+"""A recording through the services: decoder, analyzer, grapher and encoder, as processes of their own, over Kafka.
+
+`python -m timeside.conveyor FILE` compares what they wrote, bit by bit, with a run in this process.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from timeside_core.audio import Segment
+from timeside_core.ids import uuid7
+from timeside_core.key import digest
+from timeside_core.messages import (
+    BlockForm,
+    Decode,
+    Lane,
+    Plan,
+    PlannedProcessor,
+    ProcessorValue,
+    Run,
+    SegmentOfMedia,
+    Sink,
+    StoredMedia,
+)
+from timeside_core.pipeline import Encoder, Grapher
+from timeside_core.processor import Analyzer, Effect, Processor
+
+_WHOLE = Segment()
+
+
+def pool_of(processor: Processor) -> str:
+    """The pool that runs a processor by default."""
+    if isinstance(processor, Encoder):
+        return "encoder"
+    if isinstance(processor, Grapher) or processor.id in ("waveform_analyzer", "spectrogram_analyzer"):
+        return "grapher"
+    return "analyzer-librosa" if processor.id.startswith("librosa_") else "analyzer"
+
+
+def planned(processors: Iterable[Processor], segment: Segment = _WHOLE) -> tuple[PlannedProcessor, ...]:
+    """What a plan says of processors in the order of a pipeline: effects act on all that follow."""
+    found: list[PlannedProcessor] = []
+    effects: tuple[Effect, ...] = ()
+    for processor in processors:
+        if isinstance(processor, Effect):
+            effects = (*effects, processor)
+            continue
+        outputs = tuple(processor.declared()) if isinstance(processor, Analyzer) else ("",)
+        found.append(
+            PlannedProcessor(
+                id=processor.id,
+                version=processor.version,
+                parameters=processor.parameters(),
+                effects=tuple(_value(effect) for effect in effects),
+                digest=digest(processor, effects=effects, segment=segment),
+                pool=pool_of(processor),
+                result_id=uuid7(),
+                outputs=outputs,
+            )
+        )
+    return tuple(found)
+
+
+def command(
+    media: StoredMedia,
+    processors: Iterable[Processor],
+    *,
+    segment: Segment = _WHOLE,
+    partition: int = 0,
+    forms: Mapping[str, BlockForm] | None = None,
+    lane: Lane = "interactive",
+    run_id: UUID | None = None,
+    attempt: int = 1,
+    partial_rows: bool = True,
+) -> Decode:
+    """The command to decode a media for processors."""
+    wanted = planned(processors, segment)
+    pools = list(dict.fromkeys(each.pool for each in wanted))
+    forms = forms or {}
+    plan = Plan(
+        source=media,
+        segment=SegmentOfMedia(first_sample=segment.first_sample, samples=segment.samples),
+        processors=wanted,
+        sinks=tuple(Sink(pool=pool, partition=partition, form=forms.get(pool, BlockForm())) for pool in pools),
+        partial_rows=partial_rows,
+    )
+    return Decode(run=Run(run_id=run_id or uuid7(), attempt=attempt, lane=lane, plan=plan))
+
+
+def _value(processor: Processor) -> ProcessorValue:
+    parameters: Mapping[str, Any] = processor.parameters()
+    return ProcessorValue(id=processor.id, version=processor.version, parameters=parameters)

@@ -1,0 +1,219 @@
+"""Commands: taken when a child is free, committed on acceptance, one at a time in each child.
+
+A command that kills its worker is therefore not read again: its lease runs out, and the dispatcher counts the attempt.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+from uuid import UUID
+
+from timeside_core.bus import Bus, Consumer, Partition, Record
+from timeside_core.errors import BusUnavailableError, PoisonError, StaleMemberError, TimesideError
+from timeside_core.messages import Decode, Failed, RunRef, decode
+from timeside_core.stage.children import Children, Job, Kind
+from timeside_core.stage.metrics import RUNS
+from timeside_core.stage.outbox import Outbox
+from timeside_core.stage.settings import StageSettings
+
+_log = logging.getLogger(__name__)
+
+POLL_S = 0.2
+URGENT_IN_A_ROW = 8
+"""Commands of the most urgent lane that are taken before the others have a turn."""
+
+
+class Files(Protocol):
+    """The I/O that a command needs before a child takes it; called in threads."""
+
+    readable: tuple[str, ...]
+    """Folders that a sandboxed child reads."""
+
+    def prepare(self, command: Any) -> Mapping[str, Any]:
+        """Fetch; what it returns goes along with the command. Raises `TimesideError`."""
+        ...
+
+    def release(self, command: Any) -> None:
+        """The command is done with what was fetched."""
+
+
+class NoFiles:
+    """For commands that need none."""
+
+    readable: tuple[str, ...] = ()
+
+    def __init__(self, settings: StageSettings) -> None:
+        """Nothing is set."""
+
+    def prepare(self, command: Any) -> Mapping[str, Any]:
+        """Nothing is fetched."""
+        return {}
+
+    def release(self, command: Any) -> None:
+        """Nothing is released."""
+
+
+class Commands:
+    """Takes commands from topics, the most urgent topic first."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        topics: tuple[str, ...],
+        *,
+        group: str,
+        kind: Kind,
+        outbox: Outbox,
+        settings: StageSettings,
+        files: Files,
+    ) -> None:
+        self._bus, self._topics, self._group = bus, topics, group
+        self.outbox, self._settings, self._files = outbox, settings, files
+        self._changed = asyncio.Event()
+        self.children = Children(kind, settings, changed=self._changed.set)
+        self._open: dict[UUID, tuple[RunRef, Job | None]] = {}
+        self._cancelled: set[UUID] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._drain_until: float | None = None
+        self._urgent = 0
+        self.failure: BaseException | None = None
+
+    @property
+    def runs(self) -> list[RunRef]:
+        """What is at work here."""
+        return [ref for ref, _ in self._open.values()]
+
+    def cancel(self, run_id: UUID) -> None:
+        """Nobody wants that run any more."""
+        if run_id in self._open:
+            self._cancelled.add(run_id)
+            if (job := self._open[run_id][1]) is not None:
+                job.cancel()
+
+    def drain(self, within_s: float) -> None:
+        """Take nothing new; `run` returns once what is open has ended, or after that time."""
+        self._drain_until = time.monotonic() + within_s
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Until drained."""
+        consumer = self._bus.consumer(*self._topics, group=self._group)
+        async with consumer:
+            while self._drain_until is None:
+                self._raise_failure()
+                if len(self._open) >= self._settings.children:
+                    await self._changes()
+                    continue
+                for record in await self._next(consumer):
+                    await self._take(consumer, record)
+        while self._open and time.monotonic() < self._drain_until:
+            self._raise_failure()
+            await self._changes()
+
+    def _raise_failure(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    async def _changes(self) -> None:
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(POLL_S):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _next(self, consumer: Consumer) -> list[Record]:
+        """One command; others than the most urgent where there is none of that, and every so often."""
+        partitions = [each for each in consumer.positions if each.topic == self._topics[0]]
+        fetched: dict[Partition, list[Record]] = {}
+        if len(self._topics) > 1 and self._urgent < URGENT_IN_A_ROW and partitions:
+            fetched = await consumer.getmany(partitions, max_records=1)
+        self._urgent = self._urgent + 1 if fetched else 0
+        fetched = fetched or await consumer.getmany(timeout_s=POLL_S, max_records=1)
+        return [record for records in fetched.values() for record in records]
+
+    async def _take(self, consumer: Consumer, record: Record) -> None:
+        try:
+            command = decode(record.partition.topic, record.value)
+        except PoisonError as poison:
+            await self.outbox.bury(record, self._group, poison)
+            command = None
+        if not await self._accepted(consumer, record) or command is None:
+            return
+        run = command.run if isinstance(command, Decode) else command
+        if run.run_id in self._open:
+            if run.attempt <= self._open[run.run_id][0].attempt:
+                return  # handed out twice
+            self.cancel(run.run_id)  # the dispatcher has given up the attempt at hand
+        ref = RunRef(run_id=run.run_id, attempt=run.attempt)
+        self._open[run.run_id] = (ref, None)
+        task = asyncio.create_task(self._do(ref, command, record))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def _accepted(self, consumer: Consumer, record: Record) -> bool:
+        """Commit a command; False where its partition has gone to another worker, who has it then."""
+        while True:
+            try:
+                await consumer.commit({record.partition: record.offset + 1})
+            except StaleMemberError:
+                return False
+            except BusUnavailableError as error:
+                _log.warning("a command waits to be accepted: %s", error)
+            else:
+                return True
+
+    async def _do(self, ref: RunRef, command: Any, record: Record) -> None:
+        """Fetch, have a child do it, report what went wrong; done when all that was sent is kept."""
+        try:
+            prepared = await asyncio.to_thread(self._files.prepare, command)
+        except TimesideError as error:
+            await self.outbox.tell(self._not_begun(ref, error))
+        else:
+            await self._done_by_child(ref, record, prepared)
+            await asyncio.to_thread(self._files.release, command)
+        if self._open.get(ref.run_id, (None,))[0] is ref:
+            del self._open[ref.run_id]
+        self._cancelled.discard(ref.run_id)
+        self._changed.set()
+
+    async def _done_by_child(self, ref: RunRef, record: Record, prepared: Mapping[str, Any]) -> None:
+        job = self.children.begin(ref.run_id, ref.attempt, self.outbox.send)
+        if self._open.get(ref.run_id, (None,))[0] is ref:
+            self._open[ref.run_id] = (ref, job)
+        job.give("open", record.partition.topic, record.value, prepared=dict(prepared))
+        if ref.run_id in self._cancelled:
+            job.cancel()
+        outcome = await job.outcome
+        if outcome.kind == "died":
+            await self.outbox.break_off(job, outcome)
+        if outcome.kind in ("failed", "died"):
+            await self.outbox.fail(job, outcome)
+        await job.acknowledged()
+        self.outbox.forget(job)
+        RUNS.labels(outcome.kind).inc()
+
+    def _not_begun(self, ref: RunRef, error: TimesideError) -> Failed:
+        return Failed(
+            run_id=ref.run_id,
+            attempt=ref.attempt,
+            stage=self.outbox.stage,
+            code="store",
+            reason=str(error)[:4096],
+            retriable=True,
+        )
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failure = error
+            self._changed.set()
+
+    async def close(self) -> None:
+        """Give up what is open."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.children.close()

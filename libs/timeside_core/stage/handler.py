@@ -1,0 +1,45 @@
+"""What a service implements: a handler takes the messages of one run and yields those that follow from them."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from timeside_core.messages import Message
+from timeside_core.processor import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message and where it goes; without a partition, to that of the run."""
+
+    topic: str
+    message: Message
+    partition: int | None = None
+
+
+class Handler:
+    """One attempt of one run, in a child process: no loop, no bus, only messages in and out."""
+
+    done: bool = False
+    """Whether it takes no more messages."""
+
+    @abstractmethod
+    def handle(self, message: Any) -> Iterator[Outgoing]:
+        """Take the next message of the run, the first included; yield what follows, as soon as it does."""
+
+    def cancel(self) -> None:
+        """Its owner wants no more of it; what `handle` yields right now should come to an end."""
+
+    def close(self) -> None:
+        """Release what it holds; called once, however it ended."""
+
+
+OnStep: TypeAlias = Callable[[Step, tuple[int, ...]], None]
+"""Told which step runs, and the indices in the plan of all processors that need it: who is to blame for a crash."""
+
+Opener: TypeAlias = Callable[[Any, Mapping[str, Any]], Handler]
+"""Makes the handler of a run from its first message, and from what the I/O process prepared for it."""
+
+Factory: TypeAlias = Callable[[Mapping[str, Any], OnStep], Opener]
+"""Called once in each child, with the service's settings; named as `package.module:function`."""

@@ -1,0 +1,114 @@
+"""What a worker sends: for jobs, and on its own account."""
+
+import logging
+import time
+from dataclasses import replace
+from uuid import UUID
+
+from timeside_core import dead_letters, topics
+from timeside_core.bus import Bus, Record
+from timeside_core.ids import uuid7
+from timeside_core.messages import (
+    Block,
+    BlockKind,
+    DecodingError,
+    Failed,
+    JsonMessage,
+    Renewal,
+    RunRef,
+    decode,
+    encode,
+)
+from timeside_core.stage.children import Job, Outcome
+from timeside_core.stage.metrics import BUS_SECONDS, POISON
+from timeside_core.stage.settings import StageSettings
+
+_log = logging.getLogger(__name__)
+
+_RENEWED_AT_ONCE = 1024
+_PCM = topics.pcm("", "bulk").removesuffix(".bulk")
+
+
+class Outbox:
+    """Sends messages of runs under the run's key, so that they keep their order."""
+
+    def __init__(self, bus: Bus, stage: str, settings: StageSettings) -> None:
+        self._bus, self.stage, self._settings = bus, stage, settings
+        self._told: dict[int, float] = {}
+        self.worker = uuid7()
+        self.heard = time.monotonic()
+        """When the bus last acknowledged a sign of life."""
+
+    async def send(self, job: Job, topic: str, partition: int | None, value: memoryview) -> None:
+        """Send for a job; waits for room on the bus. Progress is thinned out."""
+        if topic == topics.PROGRESS and not self._is_time(job):
+            return
+        if topic.startswith(_PCM):
+            job.last[topic, partition] = value
+        job.sent(await self._bus.send(topic, value, key=job.run_id.bytes, partition=partition))
+
+    def forget(self, job: Job) -> None:
+        """There will be no more of it."""
+        self._told.pop(job.number, None)
+
+    async def tell(self, message: JsonMessage, *, topic: str = topics.RESULT, key: UUID | None = None) -> None:
+        """Send a message of the worker's own, and wait until it is kept."""
+        await self._bus.publish(topic, encode(message), key=(key or getattr(message, "run_id", self.worker)).bytes)
+
+    async def fail(self, job: Job, outcome: Outcome) -> None:
+        """Report that a job did not come to its end."""
+        lasting = job.alone and outcome.kind == "died"  # alone, so it was this one; tried often enough
+        failed = Failed(
+            run_id=job.run_id,
+            attempt=job.attempt,
+            stage=self.stage,
+            code=outcome.code or "internal",
+            reason=outcome.reason,
+            retriable=outcome.retriable and not lasting,
+        )
+        _log.warning(
+            "%s", failed.reason, extra={"run_id": str(job.run_id), "attempt": job.attempt, "code": failed.code}
+        )
+        for index in outcome.processors:
+            await self.tell(failed.model_copy(update={"processor": index}))
+        if not outcome.processors:
+            await self.tell(failed)
+        elif lasting:  # the processors are to blame, and the run may go on without them
+            await self.tell(failed.model_copy(update={"retriable": True}))
+
+    async def break_off(self, job: Job, outcome: Outcome) -> None:
+        """End the streams of a decoding whose child died, so that nobody waits for the rest."""
+        for (topic, partition), value in job.last.items():
+            last: Block = decode(topic, value)
+            if last.kind in (BlockKind.DATA, BlockKind.START, BlockKind.DISCONTINUITY):
+                error = replace(
+                    last,
+                    kind=BlockKind.ERROR,
+                    seq=last.seq + 1,
+                    first_sample=last.first_sample + last.samples,
+                    samples=0,
+                    payload=b"",
+                    body=DecodingError(code=outcome.code, reason=outcome.reason, retriable=True),
+                )
+                await self._bus.publish(topic, encode(error), key=job.run_id.bytes, partition=partition)
+
+    async def bury(self, record: Record, group: str, cause: Exception) -> None:
+        """Put what cannot be read where people look at it."""
+        POISON.inc()
+        _log.error("poison at %s %d: %s", record.partition, record.offset, cause)
+        await dead_letters.bury(self._bus, record, group=group, cause=str(cause))
+
+    async def renew(self, runs: "list[RunRef]") -> None:
+        """Say once that these runs are at work; `heard` tells when that arrived."""
+        for first in range(0, len(runs), _RENEWED_AT_ONCE):
+            some = tuple(runs[first : first + _RENEWED_AT_ONCE])
+            await self.tell(Renewal(worker=self.worker, stage=self.stage, runs=some), topic=topics.LEASE)
+        self.heard = time.monotonic()
+        BUS_SECONDS.set_to_current_time()
+
+    def _is_time(self, job: Job) -> bool:
+        now = time.monotonic()
+        if now - self._told.get(job.number, 0.0) < self._settings.progress_every_s:
+            return False
+        self._told[job.number] = now
+        return True

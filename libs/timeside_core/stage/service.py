@@ -1,0 +1,248 @@
+"""A worker as a whole: what it reads, its children, its signs of life, its drain."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+from uuid import UUID
+
+from timeside_core import topics
+from timeside_core.bus import Bus, BusSettings, Edge, OffsetOutOfRangeError, Partition, Reader, Record, connect
+from timeside_core.errors import BusError, PoisonError, TimesideError
+from timeside_core.messages import Cancel, Lane, RunRef, decode
+from timeside_core.stage import log
+from timeside_core.stage.blocks import Blocks
+from timeside_core.stage.children import Children, Kind
+from timeside_core.stage.commands import Commands, Files
+from timeside_core.stage.metrics import OPEN_RUNS
+from timeside_core.stage.outbox import Outbox
+from timeside_core.stage.probes import Probes
+from timeside_core.stage.settings import StageSettings
+
+_log = logging.getLogger(__name__)
+
+CLOSE_S = 10.0
+"""Limit of each step of an end; together with `drain_s` below what the orchestrator waits."""
+_CONTROL_POLL_S = 1.0
+
+
+class Work(Protocol):
+    """What a worker does with some topics: `Blocks` or `Commands`."""
+
+    children: Children
+    outbox: Outbox
+
+    @property
+    def runs(self) -> list[RunRef]:
+        """What is at work."""
+        ...
+
+    def cancel(self, run_id: UUID) -> None:
+        """Give up a run."""
+
+    def drain(self, within_s: float) -> None:
+        """Come to an end."""
+
+    async def run(self) -> None:
+        """Until drained."""
+
+    async def close(self) -> None:
+        """End everything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockStage:
+    """A service that reads blocks of a pool."""
+
+    pool: str
+    """By default; a deployment may run another."""
+    factory: str
+    topics: frozenset[str]
+
+    def work(self, bus: Bus, settings: StageSettings) -> Work:
+        """Its work on a bus."""
+        pool = settings.pool or self.pool
+        kind = Kind(
+            factory=self.factory,
+            settings=settings.model_copy(update={"pool": pool}).model_dump(mode="json"),
+            topics=self.topics,
+        )
+        return Blocks(
+            bus,
+            [topics.pcm(pool, lane) for lane in settings.lanes],
+            group=f"ts.{pool}",
+            kind=kind,
+            outbox=Outbox(bus, pool, settings),
+            settings=settings,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandStage:
+    """A service that reads commands."""
+
+    name: str
+    factory: str
+    command_topic: Callable[[Lane], str]
+    topics: frozenset[str]
+    files: Callable[[StageSettings], Files]
+    is_sandboxed: bool = False
+
+    def work(self, bus: Bus, settings: StageSettings) -> Work:
+        """Its work on a bus."""
+        files = self.files(settings)
+        kind = Kind(
+            factory=self.factory,
+            settings=settings.model_dump(mode="json"),
+            topics=self.topics,
+            readable=files.readable if self.is_sandboxed else None,
+        )
+        return Commands(
+            bus,
+            tuple(self.command_topic(lane) for lane in settings.lanes),
+            group=f"ts.{self.name}",
+            kind=kind,
+            outbox=Outbox(bus, self.name, settings),
+            settings=settings,
+            files=files,
+        )
+
+
+Stage: TypeAlias = BlockStage | CommandStage
+
+
+class Worker:
+    """The I/O process of a service: it never computes."""
+
+    def __init__(self, bus: Bus, works: Sequence[Work], settings: StageSettings) -> None:
+        self._bus, self._works, self._settings = bus, works, settings
+        self._stopped = asyncio.Event()
+        self.is_ready = False
+        """Whether it takes work."""
+
+    def drain(self) -> None:
+        """Take no new run; finish what ends within `drain_s`; then `run` returns."""
+        if not self._stopped.is_set():
+            _log.info("draining: %d open runs", self.open_runs)
+        self.is_ready = False
+        self._stopped.set()
+        for work in self._works:
+            work.drain(self._settings.drain_s)
+
+    @property
+    def open_runs(self) -> int:
+        """Runs that are open."""
+        return sum(len(work.runs) for work in self._works)
+
+    async def run(self) -> None:
+        """Until drained; raises what makes it impossible to go on."""
+        helpers: list[asyncio.Task[None]] = []
+        try:
+            await asyncio.gather(*(work.children.start() for work in self._works))
+            helpers = [asyncio.create_task(each) for each in (self._renew(), self._obey())]
+            helpers += [asyncio.create_task(work.children.watch()) for work in self._works]
+            works = [asyncio.create_task(work.run()) for work in self._works]
+            self.is_ready = not self._stopped.is_set()
+            await self._until_done(works, helpers)
+        finally:
+            self.is_ready = False
+            await self._end(helpers)
+
+    async def _until_done(self, works: list[asyncio.Task[None]], helpers: list[asyncio.Task[None]]) -> None:
+        try:
+            while not all(work.done() for work in works):
+                done, _ = await asyncio.wait([*works, *helpers], return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+                    if task in helpers:
+                        helpers.remove(task)
+        finally:
+            for work in works:
+                work.cancel()
+            await asyncio.gather(*works, return_exceptions=True)
+
+    async def _end(self, helpers: list[asyncio.Task[None]]) -> None:
+        for helper in helpers:
+            helper.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
+        for step in (self._flush(), *(work.close() for work in self._works)):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await step
+
+    async def _flush(self) -> None:
+        with contextlib.suppress(BusError):
+            await self._bus.flush()
+
+    async def _renew(self) -> None:
+        """Keep the leases of open runs."""
+        while True:
+            OPEN_RUNS.set(self.open_runs)
+            for work in self._works:
+                await work.outbox.renew(work.runs)
+            await asyncio.sleep(self._settings.lease_s / 3)
+
+    async def _obey(self) -> None:
+        """Read what is broadcast to all workers."""
+        count = await self._bus.partition_count(topics.CONTROL)
+        latest: dict[Partition, int | Edge] = {Partition(topics.CONTROL, each): "last" for each in range(count)}
+        async with self._bus.reader() as reader:
+            await reader.assign(latest)
+            while True:
+                for record in await self._control(reader):
+                    self._take(record)
+
+    async def _control(self, reader: Reader) -> list[Record]:
+        try:
+            fetched = await reader.getmany(timeout_s=_CONTROL_POLL_S)
+        except OffsetOutOfRangeError as error:  # what is that old is no news
+            reader.seek(error.partition, error.bounds.next)
+            return []
+        except BusError as error:
+            _log.warning("%s", error)
+            await asyncio.sleep(_CONTROL_POLL_S)
+            return []
+        return [record for records in fetched.values() for record in records]
+
+    def _take(self, record: Record) -> None:
+        try:
+            message = decode(record.partition.topic, record.value)
+        except PoisonError as error:  # who sent it has seen no effect; every worker would bury it
+            _log.error("%s %d: %s", record.partition, record.offset, error)
+            return
+        if isinstance(message, Cancel):
+            for work in self._works:
+                work.cancel(message.run_id)
+
+
+def main(name: str, stages: Sequence[Stage], read_settings: Callable[[], StageSettings]) -> int:
+    """Serve until told to stop; the status that the process ends with."""
+    log.configure(name)
+    try:
+        return asyncio.run(_serve(stages, read_settings()))
+    except TimesideError as error:
+        _log.critical("%s", error)
+        return 1
+
+
+async def _serve(stages: Sequence[Stage], settings: StageSettings) -> int:
+    bus_settings = BusSettings(session_s=settings.session_s, poll_s=max(900.0, 4 * settings.step_s))
+    bus = connect(f"kafka://{settings.kafka_bootstrap}", settings=bus_settings)
+    workers: list[Worker] = []
+    probes = Probes(
+        settings.host,
+        settings.port,
+        is_alive=lambda: True,
+        is_ready=lambda: any(worker.is_ready for worker in workers),
+    )
+    async with probes, bus:
+        worker = Worker(bus, [stage.work(bus, settings) for stage in stages], settings)
+        workers.append(worker)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.drain)
+        await worker.run()
+    return 0

@@ -1,0 +1,299 @@
+"""The decoder service: takes commands, decodes local bytes in a sandboxed child, sends blocks to the pools of the plan.
+
+A child imports what reads media before it shuts itself in, and has no way to the network, to other files, or to other
+programs; what it decodes is bounded in samples, in time and in memory.
+"""
+
+import importlib
+import secrets
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from timeside_core import Array, Mono, topics
+from timeside_core.errors import LimitError, MediaError, NoAudioError, SegmentError, TimesideError
+from timeside_core.messages import (
+    Block,
+    BlockKind,
+    Decode,
+    DecodingError,
+    Discontinuity,
+    End,
+    Facts,
+    Failed,
+    MediaFacts,
+    ProcessorValue,
+    Progress,
+    Run,
+    SampleFormat,
+    Sink,
+    Start,
+    StoredMedia,
+    block_samples,
+    pcm,
+)
+from timeside_core.pipeline import Source
+from timeside_core.stage.handler import Handler, OnStep, Opener, Outgoing
+from timeside_core.stage.service import CommandStage
+from timeside_core.stage.settings import StageSettings
+from timeside_core.store import Store
+from timeside_decoder.file import MAX_SAMPLES, DamagedMediaWarning, FileDecoder
+from timeside_decoder.media import describe
+
+NAME = "decoder"
+_PCM_BITS = 16
+"""Integers of so many bits or less travel as s16, without loss."""
+
+
+class DecoderSettings(StageSettings):
+    """Those of a decoder."""
+
+    max_samples: Annotated[int, Field(gt=0)] = MAX_SAMPLES
+    """Most samples that one media may decode to: 27 h at 44.1 kHz."""
+
+
+@dataclass(kw_only=True)
+class _Outflow:
+    """Blocks on their way to one pool."""
+
+    run: Run
+    sink: Sink
+    stream_id: int
+    samplerate: int
+    channels: int
+    sample_format: SampleFormat
+    seq: int = 0
+    first_sample: int = 0
+    held: list[Array] = field(default_factory=list[Array])
+    held_samples: int = 0
+
+    def __post_init__(self) -> None:
+        limit = block_samples(self.channels, self.sample_format)
+        self.block_samples = min(self.sink.form.block_samples or limit, limit)
+
+    def say(self, kind: BlockKind, body: Start | End | DecodingError | Discontinuity | None = None) -> Outgoing:
+        """A block that says something."""
+        return self._outgoing(Block(**self._header(kind), body=body))
+
+    def put(self, audio: Array) -> Iterator[Outgoing]:
+        """Take samples as decoded; yield the blocks that are full."""
+        if self.sink.form.mono:
+            audio = Mono().process(audio)[:, np.newaxis]
+        while len(audio):
+            piece = audio[: self.block_samples - self.held_samples]
+            audio = audio[len(piece) :]
+            self.held.append(piece)
+            self.held_samples += len(piece)
+            if self.held_samples == self.block_samples:
+                yield self._data()
+
+    def rest(self) -> Iterator[Outgoing]:
+        """The last block, where there is something left for one."""
+        if self.held_samples:
+            yield self._data()
+
+    def _data(self) -> Outgoing:
+        audio = self.held[0] if len(self.held) == 1 else np.concatenate(self.held)
+        self.held, self.held_samples = [], 0
+        block = Block(**self._header(BlockKind.DATA), samples=len(audio), payload=pcm(audio, self.sample_format))
+        self.first_sample += len(audio)
+        return self._outgoing(block)
+
+    def _header(self, kind: BlockKind) -> dict[str, Any]:
+        self.seq += 1
+        return {
+            "kind": kind,
+            "run_id": self.run.run_id,
+            "attempt": self.run.attempt,
+            "stream_id": self.stream_id,
+            "seq": self.seq - 1,
+            "first_sample": self.first_sample,
+            "samplerate": self.samplerate,
+            "channels": self.channels,
+            "sample_format": self.sample_format,
+        }
+
+    def _outgoing(self, block: Block) -> Outgoing:
+        return Outgoing(topics.pcm(self.sink.pool, self.run.lane), block, self.sink.partition)
+
+
+class Decoding(Handler):
+    """One command in; blocks, facts and progress out."""
+
+    def __init__(self, path: Path, max_samples: int) -> None:
+        self._path, self._max_samples = path, max_samples
+        self._is_cancelled = False
+        self._outflows: list[_Outflow] = []
+
+    def cancel(self) -> None:
+        """Stop at the next block."""
+        self._is_cancelled = True
+
+    def handle(self, message: Decode) -> Iterator[Outgoing]:
+        """Decode all of it."""
+        self._run = message.run
+        try:
+            yield from self._decoded()
+        except TimesideError as error:
+            yield from self._failed(error)
+        self.done = True
+
+    def _decoded(self) -> Iterator[Outgoing]:
+        decoder = self._decoder()
+        with decoder.open() as source, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", DamagedMediaWarning)
+            yield from self._begin(source)
+            samples = 0
+            for audio in source:
+                if self._is_cancelled:
+                    yield from (each.say(BlockKind.CANCELLED) for each in self._outflows)
+                    return
+                for outflow in self._outflows:
+                    yield from outflow.put(audio)
+                samples += len(audio)
+                yield self._progress(samples, source)
+            yield from self._end(source, samples, decoder, [str(each.message) for each in caught])
+
+    def _decoder(self) -> FileDecoder:
+        segment = self._run.plan.segment
+        if segment.segment().whole:
+            return FileDecoder(self._path, max_samples=self._max_samples)
+        samplerate = describe(self._path).samplerate
+        duration = None if segment.samples is None else segment.samples / samplerate
+        start = segment.first_sample / samplerate
+        return FileDecoder(self._path, start=start, duration=duration, max_samples=self._max_samples)
+
+    def _begin(self, source: Source) -> Iterator[Outgoing]:
+        facts = MediaFacts.of(source.media)
+        narrow = source.media.bit_depth is not None and source.media.bit_depth <= _PCM_BITS
+        stream_id = secrets.randbits(64)
+        for sink in self._run.plan.sinks:
+            mixed = sink.form.mono and source.stream.channels > 1
+            is_s16 = narrow and not mixed and sink.form.samples_as == "narrowest"
+            outflow = _Outflow(
+                run=self._run,
+                sink=sink,
+                stream_id=stream_id,
+                samplerate=source.stream.samplerate,
+                channels=1 if sink.form.mono else source.stream.channels,
+                sample_format=SampleFormat.S16 if is_s16 else SampleFormat.F32,
+            )
+            self._outflows.append(outflow)
+            yield outflow.say(BlockKind.START, Start(run=self._run, facts=facts))
+        yield self._facts(facts, final=False)
+
+    def _end(self, source: Source, samples: int, decoder: FileDecoder, told: list[str]) -> Iterator[Outgoing]:
+        facts = MediaFacts.of(source.media)
+        expected = self._run.plan.source
+        if isinstance(expected, StoredMedia) and facts.sha256 != expected.sha256:
+            raise MediaError(f"media {expected.sha256} is damaged: its bytes have the SHA-256 {facts.sha256}")
+        value = ProcessorValue(id=decoder.id, version=decoder.version, parameters=decoder.parameters())
+        names = tuple(each.replace(f"{self._path}: ", "")[:4096] for each in told[:64])
+        end = End(facts=facts, samples=samples, decoder=value, warnings=names)
+        for outflow in self._outflows:
+            yield from outflow.rest()
+            yield outflow.say(BlockKind.END, end)
+        yield self._facts(facts, final=True)
+
+    def _failed(self, error: TimesideError) -> Iterator[Outgoing]:
+        """Tell those who wait for blocks, then the recorder."""
+        reason = str(error).replace(f"{self._path}", "media")[:4096]
+        body = DecodingError(code=_code(error), reason=reason, retriable=False)
+        for outflow in self._outflows:
+            yield outflow.say(BlockKind.ERROR, body)
+        failed = Failed(
+            run_id=self._run.run_id,
+            attempt=self._run.attempt,
+            stage=NAME,
+            code=body.code,
+            reason=reason,
+            retriable=False,
+        )
+        yield Outgoing(topics.RESULT, failed)
+
+    def _facts(self, facts: MediaFacts, *, final: bool) -> Outgoing:
+        run = self._run
+        return Outgoing(topics.RESULT, Facts(run_id=run.run_id, attempt=run.attempt, facts=facts, final=final))
+
+    def _progress(self, samples: int, source: Source) -> Outgoing:
+        expected = source.segment.samples
+        if expected is None and source.media.samples is not None:
+            expected = max(0, source.media.samples - source.segment.first_sample)
+        progress = Progress(
+            run_id=self._run.run_id,
+            attempt=self._run.attempt,
+            stage=NAME,
+            samples_done=samples,
+            samples=expected,
+        )
+        return Outgoing(topics.PROGRESS, progress)
+
+
+def _code(error: TimesideError) -> str:
+    codes = {NoAudioError: "no_audio", LimitError: "limit", SegmentError: "segment", MediaError: "media"}
+    return next((code for kind, code in codes.items() if isinstance(error, kind)), "decoding")
+
+
+def opener(settings: Mapping[str, Any], _: OnStep) -> Opener:
+    """Handlers of decodings, in a child; what reads media is imported now, as nothing can be later."""
+    for module in ("ffmpeg", "sndfile", "tags"):
+        importlib.import_module(f"timeside_decoder.{module}")
+    known = DecoderSettings.model_validate(settings)
+
+    def open_(__: Any, prepared: Mapping[str, Any]) -> Handler:
+        return Decoding(Path(prepared["path"]), known.max_samples)
+
+    return open_
+
+
+class MediaFiles:
+    """Brings media to where children may read them: they lie there already where the store is a folder."""
+
+    def __init__(self, settings: StageSettings) -> None:
+        self._store = Store(settings.store)
+        self._scratch = settings.scratch / "timeside-media"
+        folder = self._store.objects.folder
+        if folder is None:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+        else:
+            (folder / "media").mkdir(exist_ok=True)
+        self.readable = (str(self._scratch if folder is None else folder / "media"),)
+        self._used: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def prepare(self, command: Decode) -> dict[str, Any]:
+        """Fetch the media; raises `StoreError`."""
+        source = command.run.plan.source
+        if not isinstance(source, StoredMedia):
+            raise MediaError(f"{source.url}: live sources are decoded by another deployment")
+        with self._lock:
+            self._used[source.sha256] += 1
+        return {"path": str(self._store.media_file(source.sha256, self._scratch))}
+
+    def release(self, command: Decode) -> None:
+        """Remove the copy, once no other command reads it."""
+        source = command.run.plan.source
+        assert isinstance(source, StoredMedia)
+        with self._lock:
+            self._used[source.sha256] -= 1
+            if not self._used[source.sha256]:
+                del self._used[source.sha256]
+                if self._store.objects.folder is None:
+                    (self._scratch / source.sha256).unlink(missing_ok=True)
+
+
+STAGE = CommandStage(
+    name=NAME,
+    factory="timeside_decoder.stage:opener",
+    command_topic=topics.decode_commands,
+    topics=frozenset({"ts.pcm", topics.RESULT, topics.PROGRESS}),
+    files=MediaFiles,
+    is_sandboxed=True,
+)
