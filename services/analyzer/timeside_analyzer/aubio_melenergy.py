@@ -3,6 +3,7 @@
 import numpy as np
 
 from timeside_analyzer.aubio_sizes import PowerOfTwo
+from timeside_analyzer.filterbank import Filterbank
 from timeside_core import Analyzer, Array, Framewise, Magnitude, Stream, frequencies
 from timeside_core.inputs import FrameLength
 
@@ -42,11 +43,11 @@ class AubioMelEnergy(Analyzer, id="aubio_melenergy", version="1.0"):
 
     def start(self, stream: Stream) -> None:
         """Lay out the bands."""
-        self.weights = slaney_weights(frequencies(stream.samplerate, self.n_fft)).T
+        self.bands = Filterbank(slaney_weights(frequencies(stream.samplerate, self.n_fft)).T)
 
     def process(self, magnitude: Array) -> Array:
         """Sum over the bands."""
-        return magnitude @ self.weights
+        return self.bands(magnitude)
 
     def bins(self, output: str) -> Array:
         """Centres of the bands."""

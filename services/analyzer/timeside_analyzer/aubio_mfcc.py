@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from timeside_analyzer.aubio_melenergy import AubioMelEnergy
+from timeside_analyzer.filterbank import product
 from timeside_core import Analyzer, Array, Framewise, Stream
 
 BANDS = 40
@@ -44,7 +45,7 @@ class AubioMFCC(Analyzer, id="aubio_mfcc", version="1.0"):
 
     def process(self, bands: Array) -> Array:
         """Transform the logarithms."""
-        return np.log10(np.maximum(bands, SMALLEST)) @ self.cosines
+        return product(np.log10(np.maximum(bands, SMALLEST)), self.cosines)
 
     def bins(self, output: str) -> Array:
         """Orders of the coefficients."""

@@ -3,6 +3,7 @@
 import numpy as np
 
 from timeside_analyzer.aubio_sizes import PowerOfTwo
+from timeside_analyzer.filterbank import product
 from timeside_core import Analyzer, Array, Framewise, Spectrum, Stream
 from timeside_core.inputs import FrameLength
 
@@ -116,7 +117,7 @@ class AubioSpecdesc(Analyzer, id="aubio_specdesc", version="1.0"):
         described = (
             _changes(magnitude, past)
             | _deviations(spectrum, magnitude, past, turned)
-            | _shape(magnitude, magnitude.astype(float) @ self.sums)
+            | _shape(magnitude, product(magnitude.astype(float), self.sums))
         )
         return {name: values.astype(np.float32) for name, values in described.items()}
 
