@@ -1,7 +1,10 @@
 """`make bench`: measures everything and writes docs/benchmarks.md. `--only analyzers` prints one section."""
 
-import argparse
 import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for all contestants: its spinning threads would blur the figures
+
+import argparse
 import platform
 import tempfile
 from collections.abc import Callable
@@ -42,13 +45,13 @@ def _head(minutes: float, rounds: int) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in library_versions().items())
     return f"""# Benchmarks
 
-CPU seconds (user and system, all threads) for {minutes:g} minutes of 44.1 kHz stereo, medians of {rounds} rounds in which the
-contestants take turns in one process; `ffmpeg` is the command, as a whole process. The ratio is TimeSide over the best
-of the libraries (commands aside): below 1 TimeSide takes less. Machines differ and are noisy: the ratios travel, the
-seconds do not.
+CPU seconds (user and system, all threads) for {minutes:g} minutes of 44.1 kHz stereo, medians of {rounds} rounds in
+which the contestants take turns in one process, BLAS on one thread; `ffmpeg` is the command, as a whole process. The
+ratio is TimeSide over the best of the libraries (commands aside): below 1 TimeSide takes less. Machines differ and are
+noisy: the ratios travel, the seconds do not.
 
-Measured by `make bench` on {datetime.now(UTC):%d %B %Y}: {os.cpu_count()} cores ({platform.machine()}), Python
-{platform.python_version()}, {versions}."""
+Measured by `make bench` on {datetime.now(UTC):%d %B %Y}: {os.cpu_count()} cores ({platform.machine()}),
+Python {platform.python_version()}, {versions}."""
 
 
 main()

@@ -1,6 +1,7 @@
 """Analyzers, alone and together, beside librosa and aubio's own calls on the same samples."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,12 @@ import aubio
 import librosa
 import numpy as np
 import soundfile
-from timeside_decoder.file import FileDecoder
 
-from benchmarks.measure import compare, table
+from benchmarks.measure import compare, push, table
 from timeside_core.audio import Array
 from timeside_core.pipeline import Pipeline
 from timeside_core.registry import get_processor
-from timeside_decoder.array import ArrayDecoder
+from timeside_decoder.file import FileDecoder
 
 SPECTRAL = (
     "mfcc",
@@ -50,7 +50,7 @@ def section(files: dict[str, Path], rounds: int) -> str:
     _warm_up()
 
     def run(ids: Sequence[str]) -> Callable[[], object]:
-        return Pipeline(ArrayDecoder(audio, samplerate), tuple(get_processor(id)() for id in ids)).run
+        return partial(push, [get_processor(id)() for id in ids], audio, samplerate)
 
     rows = [compare(id, run([id]), _librosa(id, mono, samplerate), rounds) for id in (*SPECTRAL, *SIGNAL)]
     rows += [compare(id, run([id]), _aubio(id, mono, samplerate), rounds) for id in (*ORIGINAL, "aubio_mfcc")]
@@ -66,7 +66,8 @@ def section(files: dict[str, Path], rounds: int) -> str:
     ]
     return (
         "## Analyzers\n\nFrom samples in memory, stereo; librosa and aubio are given the mono mix. The spectra that "
-        "librosa's features share are computed once per feature, as its functions do when called one by one; in the row "
+        "librosa's features share are computed once per feature, as its functions do when called one by one; in the "
+        "row "
         f"of all nine they are computed once.\n\n{table(rows)}\n\n{table(together)}"
     )
 
@@ -77,7 +78,7 @@ def _from_file(path: Path, ids: Sequence[str]) -> Callable[[], object]:
 
 def _warm_up() -> None:
     noise = np.random.default_rng(440).standard_normal(44_100).astype(np.float32)
-    _all(SPECTRAL, noise, 44_100)
+    _all(noise, 44_100)
     for id in SIGNAL:
         for work in _librosa(id, noise, 44_100).values():
             work()
@@ -102,7 +103,7 @@ def _librosa(id: str, mono: Array, samplerate: int) -> dict[str, Any]:
     return {"librosa": calls[id]}
 
 
-def _all(ids: Sequence[str], mono: Array, samplerate: int) -> None:
+def _all(mono: Array, samplerate: int) -> None:
     """The spectral features of librosa over one spectrum."""
     feature = librosa.feature
     magnitude = np.abs(librosa.stft(mono))
@@ -147,13 +148,14 @@ def _aubio(id: str, mono: Array, samplerate: int) -> dict[str, Any]:
 
         return run
 
-    names = ["default", "energy", "hfc", "complex", "phase", "specdiff", "kl", "mkl", "specflux", "centroid", "slope", "rolloff", "spread", "skewness", "kurtosis", "decrease"]
+    names = "default energy hfc complex phase specdiff kl mkl specflux"
+    names += " centroid slope rolloff spread skewness kurtosis decrease"
     bank = aubio.filterbank(40, 1024)
     bank.set_mel_coeffs_slaney(samplerate)
     calls = {
         "aubio_pitch": pitch,
         "aubio_temporal": temporal,
-        "aubio_specdesc": spectral(*(aubio.specdesc(name, 1024) for name in names)),
+        "aubio_specdesc": spectral(*(aubio.specdesc(name, 1024) for name in names.split())),
         "aubio_melenergy": spectral(bank),
         "aubio_mfcc": spectral(aubio.mfcc(1024, 40, 13, samplerate)),
     }

@@ -5,9 +5,9 @@ from pathlib import Path
 import av
 import numpy as np
 import soundfile
-from timeside_decoder.file import FileDecoder
 
 from benchmarks.measure import Row, compare, table
+from timeside_decoder.file import FileDecoder
 
 BLOCK_SAMPLES = 65_536
 SOUNDFILE = ("wav", "flac", "mp3", "ogg", "opus")

@@ -8,7 +8,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from timeside_core.audio import Array, Stream
+from timeside_core.engine import Engine, Wanted
+from timeside_core.processor import Step
+
 Work = Callable[[], object]
+BLOCK_SAMPLES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,15 @@ def compare(name: str, ours: Work, others: Mapping[str, Work | Sequence[str]], r
     medians = {contestant: statistics.median(times) for contestant, times in taken.items()}
     print(f"{name}: " + ", ".join(f"{who} {seconds:.2f} s" for who, seconds in medians.items()), flush=True)
     return Row(name, medians.pop("ours"), medians)
+
+
+def push(steps: Sequence[Step], audio: Array, samplerate: int) -> None:
+    """Drive steps over an array, shape `(samples, channels)`, block by block."""
+    stream = Stream(samplerate=samplerate, channels=audio.shape[1])
+    with Engine([Wanted(step) for step in steps], stream) as engine:
+        for start in range(0, len(audio), BLOCK_SAMPLES):
+            engine.push(audio[start : start + BLOCK_SAMPLES])
+        engine.finish()
 
 
 def peak_memory_mib(code: str) -> float:

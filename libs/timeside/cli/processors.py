@@ -82,7 +82,7 @@ def _page(facts: dict[str, Any]) -> str:
     lines = [f"{facts['id']} {facts['version']} ({facts['kind']})", f"  {facts['description']}", "parameters"]
     for name, schema in facts["parameters"]["properties"].items():
         lines.append(f"  {name} = {json.dumps(schema.get('default'))}{_rule(schema)}")
-        lines.append(f"      {schema.get('description', '')}")
+        lines.append(f"      {' '.join(schema.get('description', '').split())}")
     if facts["outputs"]:
         lines.append("outputs")
     for each in facts["outputs"]:
