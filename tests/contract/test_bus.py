@@ -366,6 +366,20 @@ async def test_nothing_can_be_committed_looked_up_and_dropped(bus: Bus, topic: s
     await bus.trim({})
 
 
+async def test_a_member_has_no_choice_and_a_closed_one_no_say(bus: Bus, topic: str):
+    partition = Partition(topic, 0)
+    async with bus.consumer(topic, group=topic) as consumer:
+        await settled(consumer)
+        with pytest.raises(BusError, match="dealt out by its group"):
+            await consumer.assign({partition: 0})
+    with pytest.raises(StaleMemberError):
+        await consumer.commit({partition: 0})
+    with pytest.raises(StaleMemberError):
+        consumer.seek(partition, 0)
+    with pytest.raises(BusError, match="closed"):
+        await consumer.getmany()
+
+
 async def test_a_commit_of_what_is_not_ours_is_refused(bus: Bus, topic: str):
     async with bus.consumer(topic, group=topic) as consumer:
         await settled(consumer)

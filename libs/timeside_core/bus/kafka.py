@@ -57,6 +57,8 @@ _log = logging.getLogger(__name__)
 _FETCH_GRACE_S = 0.5
 """A rebalance can hold up a fetch beyond its own limit; past this grace the fetch is given up, and loses nothing."""
 _NUDGE_S = 0.05
+_MESSAGE_BYTES = 1024
+"""What a message takes of the window beside its value: its futures, key and headers."""
 _DYNAMIC_TOPIC_CONFIG = 1
 """Kafka's mark of a setting that was made for this topic."""
 
@@ -150,7 +152,7 @@ class KafkaBus(Bus):
         if producer is not None:
             await _stop_producer(producer, self.settings.stop_s)
         for acknowledged in [each for each in self._waited_for if not each.done()]:
-            acknowledged.set_exception(BusError("a message was not kept: the bus was closed while Kafka was away"))
+            acknowledged.set_exception(BusError("a message was given up: the bus was closed while Kafka was away"))
         if inspector is not None:
             await _stop_consumer(inspector, self.settings.stop_s)
 
@@ -179,11 +181,12 @@ class KafkaBus(Bus):
         headers: Headers | None = None,
     ) -> asyncio.Future[Position]:
         view = memoryview(value).cast("B")
-        if (size := len(view)) > self.settings.max_message_bytes:
+        if len(view) > self.settings.max_message_bytes:
             raise MessageSizeError(
-                f"a message of {size} bytes for {topic!r} is longer than {self.settings.max_message_bytes} bytes"
+                f"a message of {len(view)} bytes for {topic!r} is longer than {self.settings.max_message_bytes} bytes"
             )
         number = number_for(topic, await self.partition_count(topic), key=key, partition=partition)
+        size = len(view) + _MESSAGE_BYTES
         await self._window.take(size)
         try:
             sent = await self._enqueue(topic, view, key, number, list(headers.items()) if headers else None)
@@ -255,13 +258,13 @@ class KafkaBus(Bus):
             found = await self._open(self._inspector).offsets_for_times(wanted)
         return {_partition(each): at.offset if at is not None else None for each, at in found.items()}
 
-    async def trim(self, before: Mapping[Partition, int]) -> None:
-        if before:
-            async with KafkaAdmin(self.brokers.bootstrap, settings=self.settings) as admin:
     async def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
         async with KafkaAdmin(self.brokers.bootstrap, settings=self.settings) as admin:
             return await admin.committed(group, partitions)
 
+    async def trim(self, before: Mapping[Partition, int]) -> None:
+        if before:
+            async with KafkaAdmin(self.brokers.bootstrap, settings=self.settings) as admin:
                 await admin.trim(before)
 
     def _new_producer(self) -> Any:
@@ -292,7 +295,7 @@ class _Source(Reader):
         self._lost: dict[Partition, OffsetOutOfRangeError] = {}
         self._settled = asyncio.Event()
         """Set while the partitions are ours and each has its first offset."""
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None
         self._closed = False
 
     @property
@@ -301,6 +304,7 @@ class _Source(Reader):
 
     async def close(self) -> None:
         self._closed = True
+        self._positions = {}
         if self._client is not None:
             client, self._client = self._client, None
             await _stop_consumer(client, self._settings.stop_s)
@@ -322,7 +326,7 @@ class _Source(Reader):
         wanted = [each for each in (self._positions if partitions is None else partitions) if each in self._positions]
         for partition in wanted:
             if partition in self._lost:
-                raise self._lost[partition]
+                raise self._lost[partition].with_traceback(None)
         left_s = max(0.0, deadline - time.monotonic())
         if not wanted:
             await asyncio.sleep(left_s)
@@ -340,21 +344,25 @@ class _Source(Reader):
                 async with asyncio.timeout(timeout_s):
                     await self._settled.wait()
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)
+        self._open()
+        return self._settled.is_set()
+
+    def _open(self) -> Any:
         if self._closed or self._client is None:
             raise BusError(f"a reader of Kafka is {'closed' if self._closed else 'not started'}")
-        return self._settled.is_set()
+        return self._client
 
     async def _fetch(self, wanted: list[Partition], timeout_s: float, max_records: int | None) -> dict[Any, list[Any]]:
         tps = [_tp(partition) for partition in wanted]
         try:
             async with asyncio.timeout(timeout_s + _FETCH_GRACE_S):
-                return await self._client.getmany(*tps, timeout_ms=_ms(timeout_s), max_records=max_records)
+                return await self._open().getmany(*tps, timeout_ms=_ms(timeout_s), max_records=max_records)
         except (TimeoutError, kafka_errors.NoOffsetForPartitionError):  # a rebalance is going on
             return {}
         except kafka_errors.OffsetOutOfRangeError as error:
             await self._lose(error.args[0])
-        except kafka_errors.KafkaError as error:
+        except (kafka_errors.KafkaError, kafka_errors.ConsumerStoppedError) as error:
             raise BusError(f"records could not be fetched: {error!r}") from error
         return {}
 
@@ -385,7 +393,7 @@ class KafkaReader(_Source):
         bounds = await self._bus.bounds(positions)
         self._positions = {partition: _offset(at, bounds[partition]) for partition, at in positions.items()}
         self._lost.clear()
-        self._client.assign([_tp(partition) for partition in positions])
+        self._open().assign([_tp(partition) for partition in positions])
         self._settle(self._positions)
 
 
@@ -435,13 +443,13 @@ class KafkaConsumer(_Source, Consumer):
             return
         try:
             async with _translated(self._settings.commit_s, f"a commit of group {self.group!r}"):
-                await self._client.commit({_tp(partition): offset for partition, offset in offsets.items()})
+                await self._open().commit({_tp(partition): offset for partition, offset in offsets.items()})
         except (kafka_errors.CommitFailedError, kafka_errors.IllegalStateError) as error:
             raise StaleMemberError(f"group {self.group!r} has dealt out its partitions anew: {error}") from error
 
     async def committed(self, partition: Partition) -> int | None:
         async with _translated(self._settings.request_s, f"what group {self.group!r} has committed"):
-            return await self._client.committed(_tp(partition))
+            return await self._open().committed(_tp(partition))
 
     async def revoke(self) -> None:
         """Give up all partitions, before a rebalance, while commits still count."""
@@ -585,14 +593,6 @@ class KafkaAdmin:
             for code, message, *_ in response.resources:
                 _raise_for(code, f"setting {topic!r}", message)
 
-    async def trim(self, before: Mapping[Partition, int]) -> None:
-        """Drop the records before these offsets."""
-        async with self._asking("to drop records"):
-            await self._client.delete_records({_tp(p): RecordsToDelete(offset) for p, offset in before.items()})
-
-    def _asking(self, what: str) -> "contextlib.AbstractAsyncContextManager[None]":
-        return _translated(self._brokers.settings.request_s, f"Kafka at {self._brokers.bootstrap} was asked {what}")
-
     async def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The offsets a group has committed."""
         wanted = [_tp(partition) for partition in partitions]
@@ -601,6 +601,14 @@ class KafkaAdmin:
         async with self._asking(f"what group {group!r} has committed"):
             found = await self._client.list_consumer_group_offsets(group, partitions=wanted)
         return {_partition(tp): each.offset for tp, each in found.items() if each.offset >= 0}
+
+    async def trim(self, before: Mapping[Partition, int]) -> None:
+        """Drop the records before these offsets."""
+        async with self._asking("to drop records"):
+            await self._client.delete_records({_tp(p): RecordsToDelete(offset) for p, offset in before.items()})
+
+    def _asking(self, what: str) -> "contextlib.AbstractAsyncContextManager[None]":
+        return _translated(self._brokers.settings.request_s, f"Kafka at {self._brokers.bootstrap} was asked {what}")
 
 
 class Window:
@@ -654,6 +662,8 @@ class _Sparse(logging.Filter):
         now, message = time.monotonic(), str(record.msg)
         if now - self._said.get(message, -self.every_s) < self.every_s:
             return False
+        if len(self._said) > 1000:  # a few dozen, were none of them put together before they are logged
+            self._said.clear()
         self._said[message] = now
         return True
 

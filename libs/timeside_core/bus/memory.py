@@ -383,7 +383,7 @@ class MemoryConsumer(_Source, Consumer):
         if self._closed:
             raise BusError(f"a consumer of group {self.group.name!r} is closed")
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)
         if self not in self.group.members:  # evicted
             await self.revoke()
             await self._bus.join(self)
