@@ -235,6 +235,9 @@ class Processor:
 class Step(Processor):
     """A processor that takes part in the pass over the signal: the engine drives it as the module describes."""
 
+    runs_in: ClassVar[str] = ""
+    """Pool of workers that run it on the platform, where that is not the usual one of its kind."""
+
     @property
     def stream(self) -> Stream:
         """Clock of the rows that come in; known from before `start` on."""

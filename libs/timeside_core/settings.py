@@ -3,10 +3,17 @@
 Only `__main__` modules read the environment; everything else is handed these values.
 """
 
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from timeside_core.errors import ParameterError
+
+PREFIX = "TIMESIDE_"
+
+Model = TypeVar("Model", bound=BaseModel)
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Bytes = Annotated[int, Field(gt=0, le=1 << 32)]
 
@@ -50,3 +57,30 @@ class BusSettings(BaseModel):
     """Whether what is fetched is checked against its checksum; without, reading costs 29 % less CPU."""
     max_partition_bytes: Bytes | None = 4 << 20
     """Memory bus: bytes kept of a partition (eight blocks of PCM); None keeps everything until it is trimmed."""
+
+
+def from_environment(model: type[Model], environ: Mapping[str, str]) -> Model:
+    """Settings from variables: `TIMESIDE_DRAIN_S=20` sets `drain_s`, `TIMESIDE_DRAIN_S_FILE` names a file with it.
+
+    Raises `ParameterError`, which names the variable and its rule, and not its value: that may be a secret.
+    """
+    given: dict[str, str] = {}
+    for name in model.model_fields:
+        variable = PREFIX + name.upper()
+        if (value := environ.get(variable)) is not None:
+            given[name] = value
+        elif file := environ.get(f"{variable}_FILE"):
+            given[name] = _content(Path(file), variable)
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        details = error.errors(include_input=False, include_url=False)
+        reasons = [f"{PREFIX}{str(each['loc'][0]).upper()}: {each['msg']}" for each in details]
+        raise ParameterError("; ".join(reasons)) from None
+
+
+def _content(file: Path, variable: str) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        raise ParameterError(f"{variable}_FILE: {file} cannot be read: {error.strerror}") from None

@@ -1,7 +1,7 @@
 """What analyzers share that hand the whole signal to librosa: it is heavy, so they form a pool of their own."""
 
 from abc import abstractmethod
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
 from pydantic import Field
@@ -15,6 +15,8 @@ HopLength: TypeAlias = Annotated[int, Field(ge=64, le=8192)]
 
 class WholeSignal(Analyzer):
     """Collects the signal, up to a bound, and analyses it at its end. No signal, no rows."""
+
+    runs_in: ClassVar[str] = "analyzer-librosa"
 
     source: Source = Resampled(samplerate=22050)
     """Signal that is analysed."""

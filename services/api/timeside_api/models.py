@@ -2,15 +2,19 @@
 
 A run, the work:
 
-    queued ──(1)──▶ dispatched ──(2)──▶ running ──(3)──▶ done | failed
-      ▲                 │                  │
-      └──────(4)────────┴──────────────────┘            (5) queued, dispatched, running ──▶ cancelled
+    queued ──(1)──▶ claimed ──(2)──▶ dispatched ──(3)──▶ running ──(4)──▶ done | failed
+      ▲                │                 │                  │
+      └──────(5)───────┴─────────────────┴──────────────────┘      (6) any of these ──▶ cancelled
 
-1. Its command was sent. `attempt` had been raised before that, while it was still queued.
-2. A worker has taken it up: its lease runs, and is renewed by signs of life.
-3. All of its results are settled: `done` if any of them is done, else `failed`.
-4. It is handed out again: its lease ran out, a worker failed or gave it back, or blocks of it were lost.
-5. Nobody wants its results any more.
+1. The dispatcher will hand it out: `attempt` is raised, and what is said of earlier attempts counts no more.
+2. Its command was sent, and lies in the log at `command_offset`.
+3. A worker has it: it accepted the command, or gave a sign of life. From now on its lease runs.
+4. All of its results are settled: `done` if any of them is done, else `failed`.
+5. It will be handed out again: its lease ran out, a worker failed or gave it back, blocks of it were lost, or the
+   dispatcher died before it had sent the command.
+6. Nobody wants its results any more.
+
+What workers say counts while a run is claimed, dispatched or running, and only of its present attempt.
 
 A result, what is computed once however many ask: `pending` ──▶ `done` | `failed` | `cancelled`. At most one of a key is
 pending or done; the others are history. A task, what somebody asked for: `running` until all of its results are
@@ -49,6 +53,7 @@ class RunState(StrEnum):
     """Of a run: see the module."""
 
     QUEUED = "queued"
+    CLAIMED = "claimed"
     DISPATCHED = "dispatched"
     RUNNING = "running"
     DONE = "done"
@@ -121,7 +126,7 @@ Small: TypeAlias = Annotated[int, mapped_column(SmallInteger)]
 
 _NONE = text("'{}'")
 _QUEUED = text("state = 'queued'")
-_OPEN = text("state IN ('dispatched', 'running')")
+_HELD = text("state IN ('claimed', 'dispatched', 'running')")
 
 
 class Owner(Base):
@@ -218,7 +223,7 @@ class Run(Base):
     __tablename__ = "run"
     __table_args__ = (
         Index("run_queue_idx", "lane", "owner_id", text("priority DESC"), "id", postgresql_where=_QUEUED),
-        Index("run_open_idx", "lane", "partition", postgresql_where=_OPEN),
+        Index("run_held_idx", "lane", "partition", postgresql_where=_HELD),
         Index(None, "media_sha256"),
     )
 
@@ -249,6 +254,9 @@ class Run(Base):
     """Samples done, by stage."""
     not_before: Mapped[Created]
     """A run that failed waits a little."""
+    command_partition: Mapped[Small | None]
+    command_offset: Mapped[Big | None]
+    """Where its command lies: a group that has committed past it has accepted it."""
     lease_until: Mapped[datetime | None]
     """Set while a worker has it: without a sign of life until then it is handed out again."""
     created_at: Mapped[Created]

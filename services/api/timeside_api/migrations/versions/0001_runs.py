@@ -104,7 +104,7 @@ def upgrade() -> None:
         sa.Column("lane", sa.Text(), nullable=False),
         sa.Column("priority", sa.SmallInteger(), nullable=False),
         _number("cost_s", nullable=False),
-        _state("queued", "dispatched", "running", "done", "failed", "cancelled"),
+        _state("queued", "claimed", "dispatched", "running", "done", "failed", "cancelled"),
         sa.Column("attempt", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("strikes", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("partition", sa.SmallInteger()),
@@ -112,6 +112,8 @@ def upgrade() -> None:
         sa.Column("causes", sa.ARRAY(sa.Text()), server_default=_NONE, nullable=False),
         sa.Column("progress", JSONB(), server_default=_NONE, nullable=False),
         _time("not_before"),
+        sa.Column("command_partition", sa.SmallInteger()),
+        sa.Column("command_offset", sa.BigInteger()),
         sa.Column("lease_until", sa.DateTime(timezone=True)),
         _time("created_at"),
         sa.Column("dispatched_at", sa.DateTime(timezone=True)),
@@ -123,8 +125,8 @@ def upgrade() -> None:
     )
     queue = ["lane", "owner_id", sa.text("priority DESC"), "id"]
     op.create_index("run_queue_idx", "run", queue, postgresql_where=sa.text("state = 'queued'"))
-    is_open = sa.text("state IN ('dispatched', 'running')")
-    op.create_index("run_open_idx", "run", ["lane", "partition"], postgresql_where=is_open)
+    is_held = sa.text("state IN ('claimed', 'dispatched', 'running')")
+    op.create_index("run_held_idx", "run", ["lane", "partition"], postgresql_where=is_held)
     op.create_index("run_media_sha256_idx", "run", ["media_sha256"])
 
     op.create_table(
