@@ -4,12 +4,20 @@ from timeside_core import Decoder, Segment
 from timeside_core.errors import SegmentError
 
 
+_MOST_SAMPLES = 1 << 53
+"""Far beyond any media, and exact as a float."""
+
+
 def segment_of(decoder: Decoder, samplerate: int) -> Segment:
     """The segment that a decoder was asked for; raises `SegmentError` where it is shorter than a sample."""
-    length = None if decoder.duration is None else round(decoder.duration * samplerate)
+    length = None if decoder.duration is None else _samples(decoder.duration, samplerate)
     if length == 0:
         raise SegmentError(f"duration={decoder.duration:g} s is less than one sample at {samplerate} Hz")
-    return Segment(round(decoder.start * samplerate), length)
+    return Segment(_samples(decoder.start, samplerate), length)
+
+
+def _samples(seconds: float, samplerate: int) -> int:
+    return round(min(seconds * samplerate, _MOST_SAMPLES))
 
 
 def check_inside(decoder: Decoder, name: str, samplerate: int, samples: int, tolerance_samples: int = 0) -> None:

@@ -5,6 +5,11 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from mutagen import MutagenError
+from mutagen.flac import FLAC
+from mutagen.id3 import ID3
+from mutagen.oggvorbis import OggVorbis
+
 MAX_VALUE_CHARACTERS = 4096
 """Longer values are cut: tags travel with every result."""
 
@@ -55,23 +60,16 @@ def text(content: bytes) -> str:
 
 def id3(content: bytes) -> dict[str, str]:
     """Tags of an ID3v2 tag."""
-    from mutagen.id3 import ID3
-
     return _frames(_loaded(ID3, io.BytesIO(content)))
 
 
 def mp3(path: str) -> dict[str, str]:
     """Tags of an MPEG audio file: ID3v2, else ID3v1."""
-    from mutagen.id3 import ID3
-
     return _frames(_loaded(ID3, path))
 
 
 def comments(path: str, container: str) -> dict[str, str]:
     """Comments of a FLAC file, or of an Ogg file that holds Vorbis."""
-    from mutagen.flac import FLAC
-    from mutagen.oggvorbis import OggVorbis
-
     pairs: Any = getattr(_loaded(FLAC if container == "flac" else OggVorbis, path), "tags", None) or ()
     values: dict[str, list[str]] = {}
     for key, value in pairs:
@@ -90,8 +88,6 @@ def _readable(value: str) -> str:
 
 def _loaded(kind: Any, source: Any) -> Any:
     """The tags, or None where there are none; broken tags never stop a decode."""
-    from mutagen import MutagenError
-
     try:
         return kind(source)
     except MutagenError:

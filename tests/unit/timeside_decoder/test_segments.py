@@ -48,6 +48,12 @@ def test_segments_outside_the_media_are_refused_with_its_length(files, name, seg
         assert f"{parameter}={value:g} s" in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["s16.wav", "alac.m4a"])
+def test_absurd_segments_are_refused_like_all_others(files, name):
+    with pytest.raises(SegmentError, match="start=1e\\+308 s, duration=1e\\+308 s lies outside"):
+        decode(files / name, start=1e308, duration=1e308)
+
+
 def test_a_segment_may_end_with_the_media(files):
     assert len(decode(files / "s16.wav", start=1.0, duration=66_273 / 44_100 - 1).samples) == 22_173
 
