@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from timeside.core import analyzer, api, decoder, encoder, grapher, preprocessors, processor
 from timeside.core.component import abstract, implements, interfacedoc
 from timeside.core.exceptions import ApiError, Error, PIDError
 from timeside.core.processor import Processor, ProcessPipe, get_processor, list_processors, processors
@@ -15,9 +16,16 @@ __all__ = [
     "ProcessPipe",
     "Processor",
     "abstract",
+    "analyzer",
+    "api",
+    "decoder",
+    "encoder",
     "get_processor",
+    "grapher",
     "implements",
     "interfacedoc",
     "list_processors",
+    "preprocessors",
+    "processor",
     "processors",
 ]

@@ -4,10 +4,7 @@ from datetime import datetime
 
 from timeside.core.api import IAnalyzer
 from timeside.core.component import abstract, implements
-from timeside.core.processor import Processor
-from timeside.core.result import (
-    AnalyzerResult,
-    AnalyzerResultContainer,
+from timeside.core.metadata import (
     AudioMetadata,
     DataObject,
     FrameMetadata,
@@ -16,6 +13,8 @@ from timeside.core.result import (
     Parameters,
     numpy_data_types,
 )
+from timeside.core.processor import Processor
+from timeside.core.result import AnalyzerResult, AnalyzerResultContainer
 from timeside_core.errors import PipelineError
 
 __all__ = [

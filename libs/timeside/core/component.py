@@ -55,6 +55,11 @@ def interfaces_of(component: type) -> tuple[type[Interface], ...]:
     return tuple(component.__dict__.get(IMPLEMENTS, ()))
 
 
+def implements_interface(component: type, interface: type[Interface]) -> bool:
+    """Whether a class, or one that it is derived from, implements an interface."""
+    return any(issubclass(each, interface) for base in component.__mro__ for each in interfaces_of(base))
+
+
 def is_abstract(component: type) -> bool:
     """Whether a class is declared to be a base."""
     return component.__dict__.get(ABSTRACT, False)

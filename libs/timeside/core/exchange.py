@@ -1,13 +1,15 @@
 """Results of TimeSide 1 from those of the native library, and back, nothing lost either way."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from timeside.core.result import AnalyzerResult, json_like, numpy_data_types, read_json
+from timeside.core.metadata import numpy_data_types
+from timeside.core.result import AnalyzerResult, json_like, read_json
 from timeside_core.audio import Array, Media, Segment, Stream
 from timeside_core.errors import FormatError
 from timeside_core.formats.document import OUTPUTS
@@ -21,12 +23,21 @@ UNKNOWN_SAMPLERATE = 1000
 """Stands in where a result made by hand tells no samplerate: its start and duration are then kept to the ms."""
 
 
-def from_native(result: Result, *, name: str = "", proc_uuid: str = "", sha1: str = "") -> AnalyzerResult:
-    """A result of TimeSide 1; what the native one does not know is given by name."""
+def from_native(
+    result: Result,
+    *,
+    name: str = "",
+    proc_uuid: str = "",
+    sha1: str = "",
+    parameters: Mapping[str, Any] | None = None,
+) -> AnalyzerResult:
+    """A result of TimeSide 1; what the native one does not know, or knows under other names, is given by name."""
     note = read_json(json.dumps(result.provenance.notes.get(NOTE)))
     made = AnalyzerResult(result.output.data_mode, result.output.time_mode) if note is None else _noted(note)
     if note is None:
-        _describe(made, result, name, proc_uuid, sha1)
+        _describe(made, result)
+        made.id_metadata.name, made.id_metadata.proc_uuid, made.audio_metadata.sha1 = name, proc_uuid, sha1
+        made.parameters.update(result.provenance.parameters if parameters is None else parameters)
     _fill(made, result, None if note is None else note["label_ids"])
     made.remember(result)
     return made
@@ -69,28 +80,24 @@ def clock_of(result: AnalyzerResult, samplerate: int) -> Stream:
     )
 
 
-def _describe(made: AnalyzerResult, result: Result, name: str, proc_uuid: str, sha1: str) -> None:
+def _describe(made: AnalyzerResult, result: Result) -> None:
     provenance, media, segment = result.provenance, result.provenance.media, result.provenance.segment
     created = datetime.fromisoformat(provenance.created) if provenance.created else None
     made.id_metadata = {  # pyright: ignore[reportAttributeAccessIssue]  # a dict adds to what is there
         "id": result.id,
-        "name": name,
         "unit": result.output.unit,
         "description": result.output.description,
         "date": created and created.strftime("%Y-%m-%d %H:%M:%S"),
         "version": provenance.version,
         "author": "TimeSide",
-        "proc_uuid": proc_uuid,
     }
     made.audio_metadata = {  # pyright: ignore[reportAttributeAccessIssue]
         "uri": media.uri,
         "start": segment.first_sample / media.samplerate,
         "duration": result.duration_s,
         "is_segment": not segment.whole,
-        "sha1": sha1,
         "channels": media.channels,
     }
-    made.parameters.update(provenance.parameters)
     if result.output.time_mode == "framewise":
         frames = made.data_object.frame_metadata
         frames.samplerate = result.stream.samplerate

@@ -11,11 +11,12 @@ import numpy as np
 from pydantic import Field, WithJsonSchema
 
 from timeside.core.api import IEffect, IValueAnalyzer
+from timeside.core.component import implements_interface
 from timeside.core.conversion import Conversion
 from timeside.core.exceptions import ApiError
 from timeside.core.exchange import to_native
 from timeside.core.feed import Feed
-from timeside.core.processor import BLOCKSIZE, Processor, ProcessPipe, implements_interface
+from timeside.core.processor import BLOCKSIZE, Processor, ProcessPipe
 from timeside.core.run import Run
 from timeside_core import Analyzer, Effect, Framewise, Rows, Segments, Stream, Value
 from timeside_core.audio import Array, Media, Segment

@@ -71,3 +71,29 @@ class FramesBuffer:
             last = np.zeros((self._blocksize, *stack.shape[1:]), stack.dtype)
             last[: len(self._held)] = self._held
             yield last, True
+
+
+class FixedSizeInputAdapter:
+    """Cuts blocks into buffers of a fixed size. Copy a buffer to keep it."""
+
+    def __init__(self, buffer_size: int, channels: int, pad: bool = False) -> None:
+        """`pad`: whether the last buffer is filled up with zeros, or shorter."""
+        self.buffer_size, self.pad = buffer_size, pad
+        self._held: Array = np.empty((0, channels))
+
+    def blocksize(self, input_totalframes: int) -> int:
+        """Samples of all buffers together, given those that come in."""
+        return input_totalframes + (-input_totalframes % self.buffer_size if self.pad else 0)
+
+    def process(self, frames: Array, eod: bool) -> Iterator[tuple[Array, bool]]:
+        """Buffers that are full, and with the end of data what is left; each with whether it is the last."""
+        samples = np.concatenate([self._held, frames])
+        full = len(samples) // self.buffer_size * self.buffer_size
+        self._held = samples[full:]
+        for start in range(0, full, self.buffer_size):
+            last = eod and start + self.buffer_size == len(samples)
+            yield samples[start : start + self.buffer_size], last
+        if eod and len(self._held):
+            missing = self.buffer_size - len(self._held) if self.pad else 0
+            yield np.pad(self._held, ((0, missing), (0, 0))), True
+            self._held = self._held[:0]

@@ -1,29 +1,25 @@
-"""Processors and pipes of TimeSide 1: what a plug-in inherits, how it is registered and found, how a pipe runs."""
+"""Processors and pipes of TimeSide 1: what a plug-in inherits, and how a pipe is joined and run."""
 
-import inspect
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import entry_points
 from typing import Any, ClassVar, Self, cast
 from uuid import uuid4
 
 import numpy as np
 
-from timeside.core.api import IAnalyzer, IDecoder, IEffect, IProcessor
+from timeside.core.api import IDecoder, IEffect, IProcessor
 from timeside.core.component import (
     Component,
-    Interface,
     MetaComponent,
     abstract,
-    implementations,
     implements,
+    implements_interface,
     interfacedoc,
     interfaces_of,
     is_abstract,
 )
-from timeside.core.exceptions import ApiError, PIDError
-from timeside.core.tools.parameters import HasParam, constructor_parameters
-from timeside_core import registry
+from timeside.core.preprocessors import FixedSizeInputAdapter
+from timeside.core.registration import get_processor, list_processors, processors, register
+from timeside.core.tools.parameters import HasParam, given_arguments
 from timeside_core.audio import Array
 from timeside_core.errors import PipelineError
 from timeside_core.processor import Step
@@ -45,8 +41,6 @@ __all__ = [
 BLOCKSIZE = 8192
 """Samples in a block that a plug-in is given, unless `run` says otherwise."""
 
-_plugins: dict[str, type["Processor"]] = {}
-
 
 class MetaProcessor(MetaComponent):
     """Registers classes that implement a processor's interface, under their id."""
@@ -55,7 +49,7 @@ class MetaProcessor(MetaComponent):
         created = cast("MetaProcessor", super().__new__(cls, name, bases, namespace))
         declared = any(issubclass(each, IProcessor) for each in interfaces_of(created))
         if declared and not is_abstract(created) and "native_class" not in namespace:
-            _register(cast("type[Processor]", created))
+            register(cast("type[Processor]", created))
         return created
 
 
@@ -90,7 +84,7 @@ class Processor(Component, HasParam, metaclass=MetaProcessor):
         self.parents = {}
         self.process_pipe = self.source_mediainfo = self.run_time = None
         self._uuid = str(uuid4())
-        self._parameters = _arguments(cls, args, kwargs)
+        self._parameters = given_arguments(cls, args, kwargs)
         self.source_channels = self.source_samplerate = self.source_blocksize = self.source_totalframes = None
         self.input_channels = self.input_samplerate = self.input_blocksize = self.input_stepsize = 0
         return self
@@ -187,7 +181,10 @@ class Processor(Component, HasParam, metaclass=MetaProcessor):
         """The processor of the native library that this one is; raises `PipelineError` where there is none."""
         if self.native_class is None:
             raise PipelineError(f"{self.id()!r} runs in pipes of timeside.core only")
-        return self.native_class.from_parameters(self.get_parameters())
+        given = self.get_parameters().items()
+        return self.native_class.from_parameters(
+            {name: value.item() if isinstance(value, np.generic) else value for name, value in given}
+        )
 
     def native_steps(self, samplerate: int) -> Sequence[Step] | None:
         """Steps that the engine runs for this one at that samplerate; None where blocks are handed to `process`."""
@@ -279,7 +276,7 @@ class ProcessPipe:
 
     def stream(self) -> Iterator[bytes]:
         """Run, yielding what the one encoder that streams has encoded, as it comes."""
-        streaming = [each for each in self.processors if getattr(each, "streaming", False)]
+        streaming = [each for each in self.processors if each.native_class and getattr(each, "streaming", False)]
         if len(streaming) != 1:
             raise TypeError(f"stream() needs one encoder with streaming=True; {self!r} has {len(streaming)}")
         for encoder, chunk in self._chunks(None, None, None):
@@ -304,102 +301,3 @@ class ProcessPipe:
         if len(set(needed.values())) > 1:
             raise PipelineError(f"{self!r} cannot run at several samplerates: {needed}")
         return next(iter(needed.values()), None)
-
-
-class FixedSizeInputAdapter:
-    """Cuts blocks into buffers of a fixed size. Copy a buffer to keep it."""
-
-    def __init__(self, buffer_size: int, channels: int, pad: bool = False) -> None:
-        """`pad`: whether the last buffer is filled up with zeros, or shorter."""
-        self.buffer_size, self.pad = buffer_size, pad
-        self._held: Array = np.empty((0, channels))
-
-    def blocksize(self, input_totalframes: int) -> int:
-        """Samples of all buffers together, given those that come in."""
-        return input_totalframes + (-input_totalframes % self.buffer_size if self.pad else 0)
-
-    def process(self, frames: Array, eod: bool) -> Iterator[tuple[Array, bool]]:
-        """Buffers that are full, and with the end of data what is left; each with whether it is the last."""
-        samples = np.concatenate([self._held, frames])
-        full = len(samples) // self.buffer_size * self.buffer_size
-        self._held = samples[full:]
-        for start in range(0, full, self.buffer_size):
-            last = eod and start + self.buffer_size == len(samples)
-            yield samples[start : start + self.buffer_size], last
-        if eod and len(self._held):
-            missing = self.buffer_size - len(self._held) if self.pad else 0
-            yield np.pad(self._held, ((0, missing), (0, 0))), True
-            self._held = self._held[:0]
-
-
-def get_processor(processor_id: str) -> Any:
-    """The class of that id, plug-in or built in; raises `PIDError`."""
-    from timeside.core.wrapped import wrapped
-
-    if processor_id not in _plugins:
-        try:
-            return wrapped(registry.get_processor(processor_id))
-        except PIDError:
-            if processor_id not in _plugins:  # the search may have found a plug-in that has no native form
-                raise
-    return _plugins[processor_id]
-
-
-def processors(interface: type[Interface] = IProcessor, recurse: bool = True) -> list[Any]:
-    """All classes that implement an interface or, with `recurse`, one derived from it."""
-    from timeside.core.wrapped import wrapped_all
-
-    wrapped_all()
-    found = cast("list[type[Processor]]", implementations(interface, recurse))
-    return [each for each in found if _plugins.get(each.id(), each) is each]  # not those that were replaced
-
-
-def list_processors(interface: type[Interface] = IProcessor, prefix: str = "") -> None:
-    """Print all processors as a tree of their interfaces."""
-    print(f"{prefix}{interface.__name__}")
-    print(f"{prefix}{('-' if prefix else '=') * len(interface.__name__)}")
-    for derived in interface.__subclasses__():
-        list_processors(derived, f"{prefix}  ")
-    for each in processors(interface, recurse=False):
-        print(f"{prefix}  * {each.id()} {each.version()}: {each.description()}")
-
-
-def implements_interface(component: type, interface: type[Interface]) -> bool:
-    """Whether a class, or one that it is derived from, implements an interface."""
-    return any(issubclass(each, interface) for base in component.__mro__ for each in interfaces_of(base))
-
-
-def _arguments(cls: type[Processor], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    try:
-        given = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
-    except TypeError:
-        return {}  # the constructor is called next, and tells what is wrong
-    given.apply_defaults()
-    return {name: given.arguments[name] for name in constructor_parameters(cls)}
-
-
-def _register(plugin: type[Processor]) -> None:
-    id = plugin.id()
-    if not re.fullmatch("[a-z][_a-z0-9]*", id):
-        raise ApiError(f"processor id {id!r} of {_place(plugin)} must be a-z, then a-z, 0-9 and _")
-    if taken := _taken(plugin, id):
-        raise ApiError(f"processor id {id!r} of {_place(plugin)} is taken by {taken}: ids are unique")
-    if implements_interface(plugin, IAnalyzer) or implements_interface(plugin, IEffect):
-        from timeside.core.plugin import native_class_of
-
-        plugin.native_class = native_class_of(plugin)
-    _plugins[id] = plugin
-
-
-def _taken(plugin: type[Processor], id: str) -> str | None:
-    """Who has the id, unless it is the same class defined again, or one of the two was made at a prompt."""
-    if plugin.__module__ == "__main__":
-        return None
-    known = _plugins.get(id)
-    if known is not None and known.__module__ != "__main__" and _place(known) != _place(plugin):
-        return _place(known)
-    return next((point.value for point in entry_points(group=registry.PROCESSORS, name=id)), None)
-
-
-def _place(plugin: type) -> str:
-    return f"{plugin.__module__}.{plugin.__qualname__}"

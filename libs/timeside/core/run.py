@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from timeside.core.api import IEffect
+from timeside.core.component import implements_interface
 from timeside.core.exchange import to_native
 from timeside.core.feed import Feed, call
-from timeside.core.processor import BLOCKSIZE, Processor, ProcessPipe, implements_interface
+from timeside.core.processor import BLOCKSIZE, Processor, ProcessPipe
 from timeside_core.audio import Array, Media, Segment, Stream
 from timeside_core.engine import Emission, Engine, Wanted
 from timeside_core.errors import FormatError, TimesideError

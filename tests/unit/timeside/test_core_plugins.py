@@ -482,7 +482,7 @@ def test_an_id_is_checked_and_unique():
             def id():
                 return id
 
-    with pytest.raises(ApiError, match="'Plug-1'.* must be a-z"):
+    with pytest.raises(ApiError, match=r"'Plug-1' of .* must be a-z"):
         defined("Plug-1")
     with pytest.raises(ApiError, match=r"'plug_told' of .*defined.* is taken by .*PlugTold"):
         defined("plug_told")

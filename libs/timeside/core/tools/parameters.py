@@ -51,6 +51,16 @@ def constructor_parameters(cls: type) -> dict[str, inspect.Parameter]:
     return {each.name: each for each in taken if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}
 
 
+def given_arguments(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a constructor is called with, by name, defaults included; nothing where it cannot be called so."""
+    try:
+        given = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
+    except TypeError:
+        return {}  # the constructor is called next, and tells what is wrong
+    given.apply_defaults()
+    return {name: given.arguments[name] for name in constructor_parameters(cls)}
+
+
 def bound(signature: inspect.Signature, name: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
     """Arguments by name, defaults included; raises `ParameterError` where they do not fit."""
     try:
