@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import AsyncIterator
 
@@ -141,3 +142,39 @@ async def test_a_stop_ends_in_time_and_says_what_it_abandoned(kafka_broker: Brok
             kafka_broker.thaw()
         else:
             await asyncio.to_thread(kafka_broker.start)
+
+
+MEMBER = """
+import asyncio, sys
+from timeside_core.bus import BusSettings, Partition, connect
+
+async def main(bootstrap, topic):
+    settings = BusSettings(session_s=6, heartbeat_s=0.2)
+    async with connect(f"kafka://{bootstrap}", settings=settings) as bus, bus.consumer(topic, group=topic) as consumer:
+        read = 0
+        while read < 5:
+            read += sum(map(len, (await consumer.getmany(timeout_s=1)).values()))
+        await consumer.commit({Partition(topic, 0): 2})
+        print("committed", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_the_heir_of_a_killed_member_replays_from_its_commit(kafka_broker: Broker, bus: Bus, topic: str):
+    for number in range(5):
+        await bus.publish(topic, str(number).encode(), partition=0)
+    command = (sys.executable, "-c", MEMBER, kafka_broker.bootstrap, topic)
+    member = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert member.stdout is not None
+    try:
+        async with asyncio.timeout(40):
+            assert await member.stdout.readline() == b"committed\n"
+    finally:
+        member.kill()
+        await member.wait()
+    async with bus.consumer(topic, group=topic) as heir, asyncio.timeout(40):
+        while not (got := (await heir.getmany(timeout_s=1)).get(Partition(topic, 0))):
+            pass
+    assert [record.offset for record in got] == [2, 3, 4]
