@@ -19,11 +19,28 @@ TimesideError
 │   ├── MessageSizeError    a message longer than it carries
 │   ├── StaleMemberError    a partition that is no longer (or was never) this member's
 │   └── OffsetOutOfRangeError  records that are no longer kept (in `timeside_core.bus`)
+├── FetchError              a URL that was refused, or whose bytes did not come
+├── ProviderError           a provider that cannot be used, or failed
+│   └── UnknownProviderError  no provider of that id (also a KeyError)
 ├── StoreError              an object or a result that cannot be stored or read back
 └── CancelledError          the run was cancelled by its owner
 
 A message names the thing, the value and the rule.
 """
+
+from typing import Literal, TypeAlias
+
+FetchFailure: TypeAlias = Literal[
+    "refused",  # by our rules, whatever the server does
+    "unreachable",  # no address, no connection, or no certificate that is trusted
+    "slow",  # a limit of time
+    "large",  # a limit of bytes
+    "status",  # the server answered, but not 2xx
+    "redirects",  # too many
+    "broken",  # the answer ended early or is not sound HTTP
+    "busy",  # none of our connections became free
+]
+"""Why a URL was not fetched."""
 
 
 class TimesideError(Exception):
@@ -75,6 +92,28 @@ class ProcessorError(TimesideError):
 
 class FormatError(TimesideError, ValueError):
     """A result file that cannot be read or written."""
+
+
+class FetchError(TimesideError):
+    """A URL that was refused, or whose bytes did not come; its message masks credentials and the query's values."""
+
+    def __init__(self, message: str, kind: FetchFailure = "refused", status: int | None = None) -> None:
+        super().__init__(message)
+        self.kind: FetchFailure = kind
+        """Why, and so whether another attempt is worth it."""
+        self.status = status
+        """What the server answered, where the kind is `status`."""
+
+
+class ProviderError(TimesideError):
+    """A provider cannot be used, or failed while it resolved a URL."""
+
+
+class UnknownProviderError(ProviderError, KeyError):
+    """No provider has the id that was asked for."""
+
+    def __str__(self) -> str:  # KeyError would show the repr of its message
+        return str(self.args[0]) if self.args else ""
 
 
 class StoreError(TimesideError):
