@@ -97,8 +97,7 @@ class PluginAnalyzer(Analyzer):
 
     def clock(self, stream: Stream) -> Stream:
         """That of the framewise results, once they are known."""
-        framewise = [each.stream for each in (self._found or {}).values() if each.output.time_mode == "framewise"]
-        return framewise[0] if framewise else stream
+        return _clock_of(self._found or {}, stream)
 
     def bins(self, output: str) -> Array | tuple[str, ...] | None:
         """What the plug-in calls `y_value`, once it is known."""
@@ -110,9 +109,9 @@ class PluginAnalyzer(Analyzer):
         pipe = ProcessPipe(self._plugin)
         rate = pipe.common_samplerate()
         effects = (Conversion(samplerate=rate),) if rate not in (None, stream.samplerate) else ()
-        self._run = Run(pipe, pipe.processors, stream, effects=effects, mediainfo=_mediainfo(stream, None))
-        self._run.__enter__()
         self._samples = 0
+        self._run = Run(pipe, pipe.processors, stream, effects=effects, mediainfo=self._mediainfo)
+        self._run.__enter__()
 
     def process(self, block: Array) -> None:
         """Hand audio over."""
@@ -121,15 +120,13 @@ class PluginAnalyzer(Analyzer):
 
     def finish(self) -> dict[str, Rows | Array]:
         """Let the plug-in post-process; return what it added."""
-        stream = self.stream
-        media = Media(uri="", samplerate=stream.samplerate, channels=stream.channels, samples=self._samples)
-        self._run.finish(media, Segment(), _mediainfo(stream, self._samples / stream.samplerate))
+        samplerate, channels = self.stream.samplerate, self.stream.channels
+        self._run.finish(Media(uri="", samplerate=samplerate, channels=channels, samples=self._samples), Segment())
         added = self._plugin.process_pipe.results.get(self._plugin.uuid(), {})
         results = {self._output_name(result.id): to_native(result) for result in added.values()}
-        self.__dict__["_results"] = results
-        clock = self.clock(stream)
-        self.__dict__["_results"] = {name: _on_clock(result, clock) for name, result in results.items()}
-        return {name: _rows(result) for name, result in self.__dict__["_results"].items()}
+        clock = _clock_of(results, self.stream)
+        found = self.__dict__["_results"] = {name: _on_clock(result, clock) for name, result in results.items()}
+        return {name: _rows(result) for name, result in found.items()}
 
     def close(self) -> None:
         """Release the plug-in and its parents."""
@@ -138,6 +135,17 @@ class PluginAnalyzer(Analyzer):
     @property
     def _found(self) -> dict[str, Result] | None:
         return self.__dict__.get("_results")
+
+    def _mediainfo(self) -> dict[str, Any]:
+        """What a native pipeline tells an analyzer of the media: not what it is called."""
+        return {
+            "uri": "",
+            "start": self.stream.start_s,
+            "duration": self._samples / self.stream.samplerate or None,
+            "is_segment": False,
+            "samplerate": self.stream.samplerate,
+            "sha1": "",
+        }
 
     def _output_name(self, result_id: str) -> str:
         return "" if result_id == self.id else result_id.removeprefix(f"{self.id}.")
@@ -179,16 +187,10 @@ def _instance(value: PluginAnalyzer | PluginEffect) -> Processor:
     return value.plugin(**{name: getattr(value, name) for name in parameter_names(type(value))})
 
 
-def _mediainfo(stream: Stream, duration_s: float | None) -> dict[str, Any]:
-    """What a native pipeline tells an analyzer of the media: not what it is called."""
-    return {
-        "uri": "",
-        "start": stream.start_s,
-        "duration": duration_s,
-        "is_segment": False,
-        "samplerate": stream.samplerate,
-        "sha1": "",
-    }
+def _clock_of(results: Mapping[str, Result], stream: Stream) -> Stream:
+    """Clock of the first framewise result; that of what came in where there is none."""
+    framewise = (each.stream for each in results.values() if each.output.time_mode == "framewise")
+    return next(framewise, stream)
 
 
 def _on_clock(result: Result, clock: Stream) -> Result:

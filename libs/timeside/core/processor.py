@@ -1,6 +1,6 @@
 """Processors and pipes of TimeSide 1: what a plug-in inherits, and how a pipe is joined and run."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Self, cast
 from uuid import uuid4
 
@@ -73,7 +73,8 @@ class Processor(Component, HasParam, metaclass=MetaProcessor):
     """Processors whose results this one reads, by any name; `__init__` puts them here."""
     process_pipe: Any
     """The pipe that this one is in."""
-    source_mediainfo: dict[str, Any] | None
+    source_mediainfo: dict[str, Any] | Callable[[], dict[str, Any]] | None
+    """What `mediainfo` tells, or who knows it: the hash of the media is computed only for those that ask."""
     _parameters: dict[str, Any]
     run_time: Any
     """Time spent in the processor itself, `datetime.timedelta`; None before the run."""
@@ -162,7 +163,7 @@ class Processor(Component, HasParam, metaclass=MetaProcessor):
         """The media: uri, start and duration (s), is_segment, samplerate (Hz), sha1."""
         if self.source_mediainfo is None:
             raise PipelineError(f"{self.id()!r} has no media before its pipe runs")
-        return self.source_mediainfo
+        return self.source_mediainfo() if callable(self.source_mediainfo) else self.source_mediainfo
 
     def uuid(self) -> str:
         """Identity of this instance; equal processors of a pipe share one."""

@@ -1,6 +1,6 @@
 """One run of a pipe: the engine passes audio to native processors and plug-ins alike, then plug-ins post-process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -74,7 +74,7 @@ class Run:
         items: Sequence[Processor],
         stream: Stream,
         *,
-        mediainfo: dict[str, Any],
+        mediainfo: Callable[[], dict[str, Any]],
         effects: tuple[Effect, ...] = (),
         blocksize: int = BLOCKSIZE,
         totalframes: int | None = None,
@@ -86,12 +86,14 @@ class Run:
         self._wanted: dict[Wanted, int] = {}
         self._rows: dict[tuple[int, str], list[Rows]] = {}
         self._parts: list[Part] = []
+        self._mediainfo = mediainfo
         form = {"channels": after.channels, "samplerate": after.samplerate, **self._form}
         for item in items:
-            item.source_mediainfo = mediainfo
             part, effects = self._planned(item, effects)
             self._parts.append(part)
-            if not part.fed:
+            if part.fed:
+                item.source_mediainfo = mediainfo()
+            else:
                 item.setup(**form)
         self._engine = Engine(list(self._wanted), stream)
         pipe.results = {}
@@ -109,13 +111,13 @@ class Run:
         """Take the next block; return what was encoded."""
         return self._taken(self._engine.push(block))
 
-    def finish(self, media: Media, segment: Segment, mediainfo: dict[str, Any]) -> list[Chunk]:
+    def finish(self, media: Media, segment: Segment) -> list[Chunk]:
         """Say that the signal has ended, and what is known of it now; make all results; return what was encoded."""
         chunks = self._taken(self._engine.finish())
         results = self._results(media, segment)
         self._pipe.native_results = Results([each for of_step in results for each in of_step])
         for part in self._parts:
-            part.item.source_mediainfo = mediainfo
+            part.item.source_mediainfo = self._mediainfo() if part.fed else self._mediainfo
             part.item.run_time = timedelta(seconds=sum(map(self._engine.run_time_s, part.indices)))
             part.item.take_results(Results([each for index in part.indices for each in results[index]]))
         for part in self._parts:
@@ -169,7 +171,7 @@ def run(pipe: ProcessPipe, *, channels: int | None, samplerate: int | None, bloc
             pipe,
             pipe.processors[1:],
             source.stream,
-            mediainfo=decoder.mediainfo(),
+            mediainfo=decoder.mediainfo,
             effects=effects,
             blocksize=blocksize,
             totalframes=_totalframes(source, effects),
@@ -177,7 +179,7 @@ def run(pipe: ProcessPipe, *, channels: int | None, samplerate: int | None, bloc
             for block in source:
                 yield from running.push(block)
             decoder.learn(source)
-            yield from running.finish(source.media, source.segment, decoder.mediainfo())
+            yield from running.finish(source.media, source.segment)
 
 
 def _totalframes(source: Source, effects: tuple[Effect, ...]) -> int | None:

@@ -83,6 +83,16 @@ def test_a_decoder_tells_of_its_media(wav):
     assert isinstance(decoder, Decoder)
 
 
+def test_all_of_a_pipe_tell_the_media(wav, tmp_path):
+    analyzer, encoder = get_processor("level")(), get_processor("wav_encoder")(str(tmp_path / "out.wav"))
+    with pytest.raises(PipelineError, match="'level' has no media before its pipe runs"):
+        analyzer.mediainfo()
+    (file(wav, sha1="given") | analyzer | encoder).run(samplerate=8000)
+    assert analyzer.results["level.max"].audio_metadata.sha1 == "given"
+    assert analyzer.mediainfo() == encoder.mediainfo()
+    assert (encoder.mediainfo()["sha1"], encoder.samplerate()) == ("given", 8000)
+
+
 def test_a_decoder_is_read_block_by_block(wav):
     decoder = file(wav)
     decoder.setup(channels=1, samplerate=22_050, blocksize=4096)
