@@ -62,6 +62,10 @@ class Decoder(Processor):
     def open(self) -> Source:
         """Open the media; raises `MediaError` or `SegmentError`."""
 
+    def open_until(self, cancel: threading.Event | None) -> Source:
+        """As `open`; a decoder that waits for its source raises `CancelledError` soon after `cancel` was set."""
+        return self.open()
+
     def __or__(self, other: "Processor | Pipeline") -> "Pipeline":
         return Pipeline(self) | other
 
@@ -158,7 +162,7 @@ class Pipeline:
     ) -> Iterator[tuple[Step, Emission]]:
         """Run, yielding each step's rows (or an encoder's bytes) as they are completed."""
         wanted = list(plan(self.processors))
-        with self.decoder.open() as source, Engine(wanted, source.stream) as engine:
+        with self.decoder.open_until(cancel) as source, Engine(wanted, source.stream) as engine:
             collected: dict[tuple[int, str], list[Rows]] = {}
 
             def keep(emissions: list[Emission]) -> Iterator[tuple[Step, Emission]]:

@@ -28,10 +28,10 @@ _FORMATS = {
 
 
 class Blocks:
-    """Fills blocks of `BLOCK_SAMPLES` samples, each a fresh array, and gives them out when they are full."""
+    """Fills blocks of `block_samples` samples, each a fresh array, and gives them out when they are full."""
 
-    def __init__(self, channels: int) -> None:
-        self._channels = channels
+    def __init__(self, channels: int, block_samples: int = BLOCK_SAMPLES) -> None:
+        self._channels, self._block_samples = channels, block_samples
         self._block = self._fresh()
         self._filled = 0
 
@@ -39,22 +39,22 @@ class Blocks:
         """Add a frame's samples from `start` to `stop`; return the blocks that are full now."""
         full: list[Array] = []
         while start < stop:
-            count = min(stop - start, BLOCK_SAMPLES - self._filled)
+            count = min(stop - start, self._block_samples - self._filled)
             _copy(frame, start, self._block[self._filled : self._filled + count])
             start += count
             self._filled += count
-            if self._filled == BLOCK_SAMPLES:
+            if self._filled == self._block_samples:
                 full.append(self._taken())
         return full
 
     def silence(self, samples: int) -> Iterator[Array]:
         """Add zeros, of which there may be many; give out the blocks as they are full."""
         while samples:
-            count = min(samples, BLOCK_SAMPLES - self._filled)
+            count = min(samples, self._block_samples - self._filled)
             self._block[self._filled : self._filled + count] = 0
             samples -= count
             self._filled += count
-            if self._filled == BLOCK_SAMPLES:
+            if self._filled == self._block_samples:
                 yield self._taken()
 
     def rest(self) -> Iterator[Array]:
@@ -67,7 +67,7 @@ class Blocks:
         return taken
 
     def _fresh(self) -> Array:
-        return np.empty((BLOCK_SAMPLES, self._channels), np.float32)
+        return np.empty((self._block_samples, self._channels), np.float32)
 
 
 def _copy(frame: AudioFrame, start: int, out: Array) -> None:

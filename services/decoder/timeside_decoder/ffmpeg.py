@@ -28,7 +28,7 @@ CONTAINERS = "wav,w64,aiff,caf,flac,ogg,mp3,aac,ac3,mov,matroska,asf,avi,mpegts,
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
 """FFmpeg ignores names it does not know: a test proves that each of the two refuses."""
 
-_KEEP_BYTES: Any = {} if av.__version__ >= "19" else {"metadata_errors": "surrogateescape"}
+KEEP_BYTES: Any = {} if av.__version__ >= "19" else {"metadata_errors": "surrogateescape"}
 """Tags that are no UTF-8 stop nothing; PyAV 19 has no option for it, but does just that."""
 _CHECKED = frozenset({"flac", "ac3", "eac3"})
 """Codecs whose checksums FFmpeg would otherwise not look at: noise would come out of damaged frames."""
@@ -203,32 +203,41 @@ class FfmpegReader(Reader):
 
 def _opened(file: LocalFile) -> tuple[InputContainer, AudioStream]:
     try:
-        container = av.open(file.path, "r", options=OPTIONS, **_KEEP_BYTES)
+        container = av.open(file.path, "r", options=OPTIONS, **KEEP_BYTES)
     except (FFmpegError, OSError, ValueError) as error:
-        cause = _cause(error)
-        if isinstance(error, FFmpegError) and error.errno == EINVAL:  # so it calls a container that is not white-listed
-            cause = f"its container is none of {CONTAINERS.replace(',', ', ')}"
-        raise MediaError(f"{file.uri}: is not audio or video that can be decoded: {cause}") from None
+        raise MediaError(f"{file.uri}: is not audio or video that can be decoded: {why_unopened(error)}") from None
     try:
-        stream = container.streams.best("audio")
-        if not isinstance(stream, AudioStream):
-            kinds = ", ".join(sorted({each.type for each in container.streams})) or "nothing"
-            raise NoAudioError(f"{file.uri}: holds no audio stream, only {kinds}")
-        if stream.codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]
-            raise MediaError(f"{file.uri}: the codec of its audio stream is unknown")
-        for other in container.streams:
-            if other is not stream:
-                other.discard = Discard.all
-        if stream.codec_context.codec.canonical_name in _CHECKED:
-            stream.codec_context.options = {"err_detect": "crccheck+explode"}
-        stream.codec_context.open(strict=False)
-    except MediaError:
+        return container, audio_stream(container, file.uri)
+    except BaseException:
         container.close()
         raise
+
+
+def audio_stream(container: InputContainer, uri: str) -> AudioStream:
+    """The main audio stream of a container, ready to be decoded; all others are left out."""
+    stream = container.streams.best("audio")
+    if not isinstance(stream, AudioStream):
+        kinds = ", ".join(sorted({each.type for each in container.streams})) or "nothing"
+        raise NoAudioError(f"{uri}: holds no audio stream, only {kinds}")
+    if stream.codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise MediaError(f"{uri}: the codec of its audio stream is unknown")
+    for other in container.streams:
+        if other is not stream:
+            other.discard = Discard.all
+    if stream.codec_context.codec.canonical_name in _CHECKED:
+        stream.codec_context.options = {"err_detect": "crccheck+explode"}
+    try:
+        stream.codec_context.open(strict=False)
     except FFmpegError as error:
-        container.close()
-        raise MediaError(f"{file.uri}: its codec cannot be opened: {_cause(error)}") from None
-    return container, stream
+        raise MediaError(f"{uri}: its codec cannot be opened: {_cause(error)}") from None
+    return stream
+
+
+def why_unopened(error: Exception) -> str:
+    """Why FFmpeg does not open something as a container."""
+    if isinstance(error, FFmpegError) and error.errno == EINVAL:  # so it calls a container that is not white-listed
+        return f"its container is none of {CONTAINERS.replace(',', ', ')}"
+    return _cause(error)
 
 
 def _cause(error: Exception) -> str:
