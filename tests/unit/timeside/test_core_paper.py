@@ -1,7 +1,9 @@
-"""The two listings of the paper of 2018, run as scripts."""
+"""The two listings of the paper of 2018, and those of our page about its interface, run as scripts."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,6 +113,15 @@ def test_the_pipe(folder):
     assert printed.startswith("Level:  {'level.max': ")
     assert soundfile.info(folder / "sweep.ogg").duration == 8
     assert (folder / "waveform.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_listings_of_the_page(folder):
+    page = Path(__file__).parents[3] / "docs" / "timeside-1.md"
+    pipe, plugin = re.findall("```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    script = f"{pipe}{plugin}\nanalyzer = MeanBlock(factor=2)\n(decoder | analyzer).run()\nprint(analyzer.results)"
+    level, mean = run(script, folder).splitlines()
+    assert level.startswith("Level:  {'level.max'")
+    assert "value=array([0.2" in mean
 
 
 def test_elsewhere_the_id_is_taken(folder):

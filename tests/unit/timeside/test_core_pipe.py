@@ -107,6 +107,11 @@ def test_a_decoder_is_read_block_by_block(wav):
     assert blocks[1].shape == (4096, 1)
 
 
+def test_names_that_timeside_1_had_twice():
+    assert get_processor("aubio_decoder") is get_processor("file_decoder")
+    assert get_processor("vorbis_aubio_encoder") is get_processor("vorbis_encoder")
+
+
 def test_what_cannot_be_decoded_is_an_oserror(tmp_path):
     (tmp_path / "empty.wav").touch()
     for name in ("missing.wav", "empty.wav", "."):
