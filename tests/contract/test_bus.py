@@ -185,6 +185,13 @@ async def test_missing_topics_are_named_at_once(bus: Bus, topic: str):
             await bus.send("no.such", b"x", key=b"k")
         with pytest.raises(MissingTopicError, match=r"no\.such"):
             await bus.consumer("no.such", group=topic).start()
+        with pytest.raises(MissingTopicError, match=r"\[4\]"):
+            await bus.bounds([Partition(topic, PARTITIONS)])
+        with pytest.raises(MissingTopicError, match=r"\[4\]"):
+            await bus.offsets_for_times({Partition(topic, PARTITIONS): 0})
+        async with bus.reader() as reader:
+            with pytest.raises(MissingTopicError, match=r"\[4\]"):
+                await reader.assign({Partition(topic, PARTITIONS): "first"})
 
 
 async def test_a_closed_bus_refuses(bus: Bus, topic: str):

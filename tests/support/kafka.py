@@ -30,7 +30,7 @@ START_LIMIT_S = 90.0
 """A cold, busy machine takes 20 s."""
 STOP_LIMIT_S = 30.0
 """A broker that is asked to stop hands over and syncs first."""
-STARTED = "Kafka Server started"
+STARTED = b"Kafka Server started"
 
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka")
 """The kernel ends a child with the *thread* that started it: this one lives as long as the process."""
@@ -91,10 +91,11 @@ class Broker:
     def start(self) -> None:
         """Start on the data that is there; return once it answers."""
         log = self.folder / "log" / "server.log"
-        log.unlink(missing_ok=True)
+        log.touch()
+        size = log.stat().st_size
         self.process = _java("kafka.Kafka", self.folder / "server.properties", folder=self.folder)
         deadline = time.monotonic() + START_LIMIT_S
-        while not (log.exists() and STARTED in log.read_text(errors="replace")):
+        while STARTED not in log.read_bytes()[size:]:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise BrokerError(f"Kafka did not start within {START_LIMIT_S:g} s: see {self.folder / 'log'}")
@@ -102,6 +103,7 @@ class Broker:
 
     def stop(self) -> None:
         """Stop it in good order, by force where that takes too long."""
+        self.thaw()
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:

@@ -240,20 +240,18 @@ class KafkaBus(Bus):
         return KafkaReader(self)
 
     async def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
-        wanted = [_tp(partition) for partition in partitions]
+        wanted = [_tp(partition) for partition in await self._existing(partitions)]
         if not wanted:
             return {}
-        await self.check(*{each.topic for each in wanted})
         async with _translated(self.settings.request_s, "bounds of partitions"):
             first = await self._open(self._inspector).beginning_offsets(wanted)
             next = await self._open(self._inspector).end_offsets(wanted)
         return {_partition(each): Bounds(first[each], next[each]) for each in wanted}
 
     async def offsets_for_times(self, times_ms: Mapping[Partition, int]) -> dict[Partition, int | None]:
-        if not times_ms:
+        wanted = {_tp(partition): times_ms[partition] for partition in await self._existing(times_ms)}
+        if not wanted:
             return {}
-        await self.check(*{partition.topic for partition in times_ms})
-        wanted = {_tp(partition): time_ms for partition, time_ms in times_ms.items()}
         async with _translated(self.settings.request_s, "offsets for times"):
             found = await self._open(self._inspector).offsets_for_times(wanted)
         return {_partition(each): at.offset if at is not None else None for each, at in found.items()}
@@ -266,6 +264,15 @@ class KafkaBus(Bus):
         if before:
             async with KafkaAdmin(self.brokers.bootstrap, settings=self.settings) as admin:
                 await admin.trim(before)
+
+    async def _existing(self, partitions: Iterable[Partition]) -> list[Partition]:
+        """The partitions; raises `MissingTopicError` for one that is not there: aiokafka would wait for it."""
+        existing: list[Partition] = []
+        for partition in partitions:
+            if partition.number >= await self.partition_count(partition.topic):
+                raise MissingTopicError(f"Kafka at {self.brokers.bootstrap} has no partition {partition}")
+            existing.append(partition)
+        return existing
 
     def _new_producer(self) -> Any:
         return aiokafka.AIOKafkaProducer(
