@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from timeside_core import Array, Decoder, Stream
-from timeside_core.errors import LimitError
+from timeside_core.errors import LimitError, MediaError
 from timeside_core.pipeline import Source
 from timeside_decoder.local import FileHash, local_file
 from timeside_decoder.media import ffmpeg_reader, media_of, open_reader
@@ -27,22 +27,23 @@ class DamagedMediaWarning(UserWarning):
 class FileDecoder(Decoder, id="file_decoder", version="1.0"):
     """Decodes the main audio stream of an audio or video file of this machine.
 
-    Time zero is the first sample of that stream; encoder delay and padding are cut where the file tells of them.
+    Time zero is the first sample of that stream. Encoder delay and padding are cut where the file tells of them:
 
-    - To the sample: lossless codecs in WAV, W64, AIFF, AU, CAF, FLAC, Ogg, MOV, WavPack, Monkey's Audio, Matroska;
-      Vorbis and Opus in Ogg; Opus in WebM; MP3 with a LAME, Lavc or Xing header; AAC and Opus in MP4 whose sample
-      table or iTunes tag tells the length. Other MP4 files end up to 1 ms late or early, as their edit list is rounded.
-    - Late by the encoder's delay, which such files do not tell, with up to a frame of padding at the end: AAC in ADTS,
-      MPEG-TS, Matroska and fragmented MP4 (1024 samples by FFmpeg, 2112 by Apple); MP3 without header and in other
-      containers (1105 by LAME); MP2 (481); AC-3 (256); AMR. Vorbis in Matroska ends up to a block late.
-    - WMA: the first frame is lost with FFmpeg's decoder, 2048 samples early.
+    - Exact to the sample: lossless codecs in all containers; Vorbis and Opus in Ogg; Opus in WebM and MP4; MP3 with a
+      Xing, LAME or Lavc header; AAC in MP4, by edit list, sample table or iTunes' tag. Where the edit list alone tells
+      the end of an MP4 file, that is off by up to a millisecond, as it is rounded.
+    - Late by the delay of the encoder, which these files do not tell, and with up to two frames of padding at the end:
+      AAC in ADTS, MPEG-TS, Matroska and fragmented MP4 (1024 samples by FFmpeg, 2112 by Apple); MP3 without a header
+      and in other containers (1105 by LAME); MP2 (481); AC-3 (256). Vorbis in Matroska ends up to a block late.
+    - WMA: two frames are cut, the delay of the usual encoder; of files that FFmpeg wrote that is 2048 samples too many.
 
-    A segment's samples equal the same slice of the whole: lossy codecs that FFmpeg decodes are decoded from the
-    beginning, as their state cannot be had otherwise.
+    A segment's samples equal the same slice of the whole. What cannot be entered in the middle without a difference
+    (lossy codecs, except MP3) is decoded from the beginning, which takes longer the later the segment lies.
 
-    What cannot be decoded in the middle never shifts what follows where timestamps tell: silence stands for it (in
-    Ogg at the page after next; in ADTS, AC-3 and AMR only what the decoder itself refuses is noticed). A file that ends
-    before its header says gives what is there. Either is told by a `DamagedMediaWarning` and by `FileSource.damage`.
+    Where something in the middle is lost, silence stands for it, so that what follows stays in time, if timestamps
+    tell (in Ogg at the page after next; in AVI never; in ADTS, AC-3, AMR and MP3 by the bytes that the decoder
+    refuses). A file that is cut short gives what is there. Both are told, by a `DamagedMediaWarning` and by
+    `FileSource.damage`. Codecs without checksums hide damage that shifts nothing.
     """
 
     uri: str | Path = Field(kw_only=False, exclude=True)
@@ -67,7 +68,7 @@ class FileSource(Source):
         self._decoder = decoder
         self._file = local_file(decoder.uri)
         self._reader = open_reader(self._file)
-        self._hash = FileHash(self._file.path) if decoder.hash else None
+        self._hash = FileHash(self._file) if decoder.hash else None
         try:
             self._check()
         except BaseException:
@@ -122,11 +123,15 @@ class FileSource(Source):
         """Blocks of the reader; where libsndfile cannot go on, FFmpeg does, with silence for what is lost."""
         try:
             yield from self._reader.blocks(self.segment.first_sample)
+            return
         except BrokenStreamError as broken:
-            self._reader.close()
-            self._reader = ffmpeg_reader(self._file)
-            self.damage.packets += 1
-            yield from self._reader.blocks(broken.sample)
+            sample = broken.sample
+        self._reader.close()
+        self._reader = ffmpeg_reader(self._file)
+        if (self._reader.samplerate, self._reader.channels) != (self.stream.samplerate, self.stream.channels):
+            raise MediaError(f"{self._file.uri}: is damaged, so that its samplerate or channels are not certain")
+        self.damage.packets += 1
+        yield from self._reader.blocks(sample)
 
     def _finite(self, block: Array) -> Array:
         """The block, without what floats and damaged frames may hold that is no number."""
@@ -141,7 +146,7 @@ class FileSource(Source):
         if self._hash is not None:
             sha256 = self._hash.result()
             self.hash_time_s = self._hash.time_s
-            self._file.check_unchanged()
+        self._file.check_unchanged()
         self.media = media_of(self._file, self._reader, sha256=sha256)
         if self.damage:
             warnings.warn(f"{self._file.uri}: {self.damage}", DamagedMediaWarning, stacklevel=3)

@@ -64,7 +64,7 @@ def local_file(uri: str | Path) -> LocalFile:
             file.seek(offset)
             head = file.read(HEAD_BYTES)
     except OSError as error:
-        raise MediaError(f"{name!s}: {error.strerror or error}") from None
+        raise MediaError(f"{name}: {error.strerror or error}") from None
     except ValueError as error:  # a zero byte in the name
         raise MediaError(f"{name!r}: is not the name of a file: {error}") from None
     return LocalFile(name, path, status.st_size, offset, head, _identity(status))
@@ -103,8 +103,8 @@ def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
 class FileHash:
     """SHA-256 of a file, computed in a thread; hashing lets other threads run."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, file: LocalFile) -> None:
+        self._file = file
         self._sha256 = hashlib.sha256()
         self._error: OSError | None = None
         self._cancelled = threading.Event()
@@ -117,10 +117,10 @@ class FileHash:
         self._thread.start()
 
     def result(self) -> str:
-        """Wait for the end; return the digest, hexadecimal."""
+        """Wait for the end; return the digest, hexadecimal. Raises `MediaError` where the file cannot be read."""
         self._thread.join()
         if self._error is not None:
-            raise self._error
+            raise MediaError(f"{self._file.uri}: {self._error.strerror or self._error}")
         return self._sha256.hexdigest()
 
     def cancel(self) -> None:
@@ -133,8 +133,8 @@ class FileHash:
         buffer = bytearray(_READ_BYTES)
         view = memoryview(buffer)
         try:
-            with open(self._path, "rb", buffering=0) as file:
-                while not self._cancelled.is_set() and (count := file.readinto(buffer)):
+            with open(self._file.path, "rb", buffering=0) as source:
+                while not self._cancelled.is_set() and (count := source.readinto(buffer)):
                     self._sha256.update(view[:count])
                     self.time_s = time.thread_time()
         except OSError as error:
@@ -143,9 +143,6 @@ class FileHash:
 
 def sha256_of(file: LocalFile) -> str:
     """SHA-256 of a file's bytes, hexadecimal."""
-    whole = FileHash(file.path)
+    whole = FileHash(file)
     whole.start()
-    try:
-        return whole.result()
-    except OSError as error:
-        raise MediaError(f"{file.uri}: {error.strerror or error}") from None
+    return whole.result()

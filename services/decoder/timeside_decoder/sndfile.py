@@ -56,10 +56,8 @@ class SndfileReader(Reader):
         self._sound = _opened(file)
         self.samplerate, self.channels, self.samples = self._sound.samplerate, self._sound.channels, self._sound.frames
         self.tolerance_samples = 0
-        if (
-            chain is not None and chain.announced_frames is None
-        ):  # libsndfile guesses, and reads no more than it guessed
-            self._check(self._sound.frames >= chain.samples)
+        if chain is not None and chain.announced_frames is None:
+            self._check(self._sound.frames >= chain.samples)  # a guess, beyond which libsndfile does not read
             self.samples = chain.samples
         self.container = container
         self.mime_type = _MIME_TYPES[container]
