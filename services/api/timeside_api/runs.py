@@ -1,0 +1,279 @@
+"""Runs and results as they go on: what workers said, and what follows from it, in one transaction.
+
+Rows are locked in one order everywhere, so that transactions wait for each other and never in a circle: runs, then
+results, then tasks, each by id.
+"""
+
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from timeside_api.metrics import AGAIN
+from timeside_api.models import Media, Outbox, Result, ResultState, Run, RunState
+from timeside_api.settings import RunSettings
+from timeside_core import topics
+from timeside_core.messages import Cancel, Derived, Done, JsonMessage, MediaFacts, Progress, RunRef, State, encode
+
+_log = logging.getLogger(__name__)
+
+HELD = frozenset({RunState.CLAIMED, RunState.DISPATCHED, RunState.RUNNING})
+"""States in which workers may have a run: what they say of its present attempt counts."""
+_WAITING_OR_HELD = HELD | {RunState.QUEUED}
+
+
+class Ledger:
+    """The runs that a transaction is about, and the results that wait for them."""
+
+    def __init__(self, session: AsyncSession, settings: RunSettings) -> None:
+        self._session, self._settings = session, settings
+        self._runs: dict[UUID, Run] = {}
+        self._pending: dict[UUID, Result] = {}
+        self._settled: list[Result] = []
+        self._said: dict[UUID, State] = {}
+
+    async def lock(self, run_ids: Iterable[UUID]) -> None:
+        """Have these runs and their pending results to oneself until the transaction ends."""
+        wanted = set(run_ids) - self._runs.keys()
+        if not wanted:
+            return
+        runs = select(Run).where(Run.id.in_(wanted)).order_by(Run.id).with_for_update()
+        self._runs |= {run.id: run for run in await self._session.scalars(runs)}
+        pending = select(Result).where(Result.run_id.in_(wanted), Result.state == ResultState.PENDING)
+        rows = await self._session.scalars(pending.order_by(Result.id).with_for_update())
+        self._pending |= {result.id: result for result in rows}
+
+    @property
+    def runs(self) -> list[Run]:
+        """Those that are locked."""
+        return list(self._runs.values())
+
+    def held(self, run_id: UUID, attempt: int) -> Run | None:
+        """The run, if workers may have it and that is its present attempt: else what they say does not count."""
+        run = self._runs.get(run_id)
+        return run if run is not None and run.attempt == attempt and run.state in HELD else None
+
+    def pending(self, run: Run, index: int) -> Result | None:
+        """The result at that index of its plan; None once it is settled."""
+        return self._pending.get(run.planned[index]) if index < len(run.planned) else None
+
+    def pending_of(self, run: Run) -> list[Result]:
+        """All results that wait for it."""
+        return [result for result in self._pending.values() if result.run_id == run.id]
+
+    def done(self, run: Run, message: Done) -> bool:
+        """A result is whole: make it visible, if it is the one that was planned; whether it counts."""
+        result = self.pending(run, message.processor)
+        if result is None:
+            return False
+        if message.media != result.media_sha256:
+            self.fail(run, result, "media", f"what was decoded has SHA-256 {message.media}: the media is damaged")
+        elif (message.id, message.processor_version, message.digest) != (
+            result.processor,
+            result.version,
+            result.digest,
+        ):
+            self.fail(run, result, "key", f"workers made {message.id} {message.processor_version} of another digest")
+        else:
+            result.object_name, result.object_sha256 = message.result.prefix, message.result.manifest_sha256
+            result.size, result.samples, result.run_time_s = message.size, message.samples, message.run_time_s
+            self._settle(run, result, ResultState.DONE)
+        return True
+
+    def derived(self, run: Run, index: int, message: Derived) -> bool:
+        """A file is whole: make it visible; whether it counts."""
+        result = self.pending(run, index)
+        if result is None:
+            return False
+        result.object_name, result.object_sha256 = message.object, message.sha256
+        result.size, result.mime_type = message.size, message.mime_type
+        self._settle(run, result, ResultState.DONE)
+        return True
+
+    def fail(self, run: Run, result: Result, code: str, reason: str) -> None:
+        """A result cannot be had."""
+        result.code, result.reason = code, reason
+        self._settle(run, result, ResultState.FAILED)
+
+    def fail_all(self, run: Run, code: str, reason: str) -> None:
+        """None of the results that still wait for a run can be had."""
+        for result in self.pending_of(run):
+            self.fail(run, result, code, reason)
+
+    async def again(self, run: Run, cause: str, *, culprit: Result | None = None, blameless: bool = False) -> None:
+        """Hand a run out again; when that was the last bad end it may have, give up what is to blame, or all of it."""
+        run.causes = [*run.causes, f"attempt {run.attempt}: {cause}"]
+        run.strikes += not blameless
+        AGAIN.labels("nobody" if blameless else "run").inc()
+        if run.strikes >= self._settings.max_strikes and not await self._goes_on_without(run, culprit):
+            times = f"ended badly {run.strikes} times"
+            return self.fail_all(run, "attempts", f"{times}: {'; '.join(run.causes)}")
+        if run.attempt >= self._settings.max_attempts:
+            return self.fail_all(
+                run, "attempts", f"was handed out {run.attempt} times in vain: {'; '.join(run.causes)}"
+            )
+        pause_s = min(self._settings.max_pause_s, self._settings.pause_s * 2.0 ** min(30, run.attempt - 1))
+        run.state, run.lease_until = RunState.QUEUED, None
+        run.not_before = func.now() + timedelta(seconds=0 if blameless else pause_s)
+        self._say(run, "queued", cause)
+        return None
+
+    def cancel(self, run: Run) -> None:
+        """Nobody wants its results any more."""
+        for result in self.pending_of(run):
+            self._settle(run, result, ResultState.CANCELLED)
+        run.state, run.lease_until, run.finished_at = RunState.CANCELLED, None, func.now()
+        self._say(run, "cancelled")
+        say(self._session, topics.CONTROL, Cancel(run_id=run.id), key=run.id)
+
+    async def close(self) -> None:
+        """Draw the conclusions: tasks count what was settled, runs without pending results have ended."""
+        await self._session.flush()
+        await _count_in_tasks(self._session, [result.id for result in self._settled])
+        await self._finish({result.run_id for result in self._settled})
+        for run_id, message in self._said.items():
+            say(self._session, topics.PROGRESS, message, key=run_id)
+
+    def _settle(self, run: Run, result: Result, state: ResultState) -> None:
+        result.state, result.attempt, result.settled_at = state, run.attempt, func.now()
+        self._settled.append(result)
+        del self._pending[result.id]
+
+    async def _goes_on_without(self, run: Run, culprit: Result | None) -> bool:
+        """Whether the blame lies with processors that are given up, so that the others begin with a clean slate."""
+        if culprit is not None:
+            self.fail(run, culprit, "attempts", f"ended badly {run.strikes} times: {'; '.join(run.causes)}")
+        elif not await self._has_failed_results(run):
+            return False
+        run.strikes = 0
+        return True
+
+    async def _has_failed_results(self, run: Run) -> bool:
+        await self._session.flush()
+        failed = Result.state == ResultState.FAILED, Result.attempt == run.attempt
+        return bool(await self._session.scalar(select(exists().where(Result.id.in_(run.planned), *failed))))
+
+    async def _finish(self, run_ids: set[UUID]) -> None:
+        waiting = {result.run_id for result in self._pending.values()}
+        ended = [run for run in self._runs.values() if run.id in run_ids - waiting and run.state in _WAITING_OR_HELD]
+        if not ended:
+            return
+        ids = [run.id for run in ended]
+        done = select(Result.run_id).where(Result.run_id.in_(ids), Result.state == ResultState.DONE).distinct()
+        some_done = set(await self._session.scalars(done))
+        for run in ended:
+            run.state = RunState.DONE if run.id in some_done else RunState.FAILED
+            run.lease_until, run.finished_at = None, func.now()
+            self._say(run, "done" if run.state is RunState.DONE else "failed", "; ".join(run.causes)[-4096:])
+
+    def _say(self, run: Run, state: Any, reason: str = "") -> None:
+        self._said[run.id] = State(run_id=run.id, attempt=max(1, run.attempt), state=state, reason=reason[:4096])
+
+
+def say(session: AsyncSession, topic: str, message: JsonMessage, *, key: UUID) -> None:
+    """Send a message because of this transaction, if it is committed: soon after, and at least once."""
+    session.add(Outbox(topic=topic, key=key.bytes, value=bytes(encode(message))))
+
+
+async def signs_of_life(session: AsyncSession, signs: Iterable[RunRef], *, lease_s: float) -> int:
+    """Workers have these runs: renew their leases. Returns how many of the signs count."""
+    given = {sign.run_id: sign.attempt for sign in sorted(signs, key=lambda sign: sign.attempt)}
+    parameters = {"ids": sorted(given), "attempts": [given[id] for id in sorted(given)], "lease_s": lease_s}
+    await session.execute(_LOCKED, parameters)
+    for run_id, attempt in (await session.execute(_STARTED, parameters)).all():
+        running = State(run_id=run_id, attempt=attempt, state="running")
+        say(session, topics.PROGRESS, running, key=run_id)
+    return len((await session.execute(_RENEWED, parameters)).all())
+
+
+_GIVEN = "unnest(CAST(:ids AS uuid[]), CAST(:attempts AS bigint[])) AS given (id, attempt)"
+_LOCKED = text("SELECT FROM run WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE")
+_STARTED = text(
+    f"UPDATE run SET state = 'running' FROM {_GIVEN} WHERE run.id = given.id AND run.attempt = given.attempt"
+    " AND run.state IN ('claimed', 'dispatched') RETURNING run.id, run.attempt"
+)
+_RENEWED = text(
+    f"UPDATE run SET lease_until = now() + :lease_s * interval '1 second' FROM {_GIVEN} WHERE run.id = given.id"
+    " AND run.attempt = given.attempt AND run.state = 'running' RETURNING run.id"
+)
+
+
+async def progress(session: AsyncSession, messages: Collection[Progress]) -> None:
+    """Note how far the stages of runs are; of several messages of a stage the last counts."""
+    latest = {(each.run_id, each.attempt, each.stage): each.samples_done for each in messages}
+    for (run_id, attempt, stage), samples in sorted(latest.items()):
+        noted = func.jsonb_build_object(stage, samples)
+        is_held = Run.id == run_id, Run.attempt == attempt, Run.state.in_(HELD)
+        await session.execute(update(Run).where(*is_held).values(progress=Run.progress.op("||")(noted)))
+
+
+async def learn(session: AsyncSession, run: Run, facts: MediaFacts, *, final: bool) -> None:
+    """Note what a decoder found out about the media; what all of it was decoded for is not forgotten again."""
+    known = facts.model_dump(exclude={"sha256", "size"}) | {"decoded": final}
+    wanted = Media.sha256 == run.media_sha256, *([] if final else [~Media.decoded])
+    await session.execute(update(Media).where(*wanted).values(**known))
+
+
+async def runs_of_partition(
+    session: AsyncSession, lane: str, *, pool: str | None, partition: int, partitions: int
+) -> list[UUID]:
+    """Runs that workers may have, and that were sent to that partition, of so many, of a pool (or of any)."""
+    found = select(Run.id).where(Run.lane == lane, Run.state.in_(HELD), Run.partition % partitions == partition)
+    if pool is not None:
+        waits = exists().where(Result.run_id == Run.id, Result.state == ResultState.PENDING, Result.pool == pool)
+        found = found.where(waits)
+    return list(await session.scalars(found))
+
+
+async def advance(session: AsyncSession, bus: str, topic: str, partition: int, *, read_from: int, next: int) -> bool:
+    """Note how far a partition was recorded; False where another recorder has gone on from there already."""
+    row: Mapping[str, Any] = {"bus": bus, "topic": topic, "partition": partition, "from": read_from, "next": next}
+    return (await session.execute(_ADVANCED, row)).first() is not None
+
+
+_ADVANCED = text(
+    "INSERT INTO recorder_offset (bus, topic, partition, next_offset) VALUES (:bus, :topic, :partition, :next)"
+    " ON CONFLICT (bus, topic, partition) DO UPDATE SET next_offset = :next, updated_at = now()"
+    " WHERE recorder_offset.next_offset = :from RETURNING next_offset"
+)
+
+
+async def recorded(session: AsyncSession, bus: str) -> dict[tuple[str, int], int]:
+    """How far each partition of a bus was recorded: the next offset."""
+    found = await session.execute(_RECORDED, {"bus": bus})
+    return {(topic, partition): next for topic, partition, next in found}
+
+
+_RECORDED = text("SELECT topic, partition, next_offset FROM recorder_offset WHERE bus = :bus")
+
+
+async def _count_in_tasks(session: AsyncSession, results: Collection[UUID]) -> None:
+    if not results:
+        return
+    ids = {"ids": list(results)}
+    tasks = {"tasks": list((await session.scalars(_TASKS, ids)).all())}
+    await session.execute(_COUNTED, ids)
+    await session.execute(SETTLED, tasks)
+
+
+_TASKS = text(
+    "SELECT id FROM task WHERE id IN (SELECT task_id FROM task_result WHERE result_id = ANY(CAST(:ids AS uuid[])))"
+    " ORDER BY id FOR UPDATE"
+)
+_COUNTED = text(
+    "UPDATE task SET done = task.done + settled.done, failed = task.failed + settled.failed,"
+    " cancelled = task.cancelled + settled.cancelled FROM ("
+    "  SELECT task_id, count(*) FILTER (WHERE state = 'done') AS done,"
+    "  count(*) FILTER (WHERE state = 'failed') AS failed, count(*) FILTER (WHERE state = 'cancelled') AS cancelled"
+    "  FROM task_result JOIN result ON result.id = result_id WHERE result_id = ANY(CAST(:ids AS uuid[]))"
+    "  GROUP BY task_id) AS settled WHERE settled.task_id = task.id"
+)
+SETTLED = text(
+    "UPDATE task SET settled_at = now(), state = CASE WHEN done = results THEN 'done' WHEN done > 0 THEN 'partial'"
+    " ELSE 'failed' END WHERE id = ANY(CAST(:tasks AS uuid[])) AND state = 'running'"
+    " AND done + failed + cancelled = results"
+)
