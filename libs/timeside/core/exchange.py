@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from timeside.core.metadata import numpy_data_types
-from timeside.core.result import AnalyzerResult, json_like, read_json
+from timeside.core.result import AnalyzerResult, json_like, read_json, well_formed
 from timeside_core.audio import Array, Media, Segment, Stream
 from timeside_core.errors import FormatError
 from timeside_core.formats.document import OUTPUTS
@@ -31,14 +31,20 @@ def from_native(
     sha1: str = "",
     parameters: Mapping[str, Any] | None = None,
 ) -> AnalyzerResult:
-    """A result of TimeSide 1; what the native one does not know, or knows under other names, is given by name."""
-    note = read_json(json.dumps(result.provenance.notes.get(NOTE)))
-    made = AnalyzerResult(result.output.data_mode, result.output.time_mode) if note is None else _noted(note)
-    if note is None:
+    """A result of TimeSide 1; what the native one does not know, or knows under other names, is given by name.
+
+    Raises `FormatError` where one that was a result of TimeSide 1 before holds a malformed note of it.
+    """
+    if (note := result.provenance.notes.get(NOTE)) is not None:
+        with well_formed(f"note {NOTE!r} of result {result.id!r}"):
+            made = _noted(read_json(json.dumps(note)))
+            _fill(made, result, np.array(note["label_ids"], int))
+    else:
+        made = AnalyzerResult(result.output.data_mode, result.output.time_mode)
         _describe(made, result)
         made.id_metadata.name, made.id_metadata.proc_uuid, made.audio_metadata.sha1 = name, proc_uuid, sha1
         made.parameters.update(result.provenance.parameters if parameters is None else parameters)
-    _fill(made, result, None if note is None else note["label_ids"])
+        _fill(made, result, np.arange(len(result.output.labels)))
     made.remember(result)
     return made
 
@@ -112,10 +118,10 @@ def _noted(note: dict[str, Any]) -> AnalyzerResult:
     return made
 
 
-def _fill(made: AnalyzerResult, result: Result, label_ids: list[int] | None) -> None:
+def _fill(made: AnalyzerResult, result: Result, label_ids: Array) -> None:
     data = made.data_object
     if made.data_mode == "label":
-        data.label = result.values if label_ids is None else np.array(label_ids, int)[result.values]
+        data.label = label_ids[result.values]
     else:
         known = result.values.dtype.type in numpy_data_types  # not float16, not bool
         data.value = result.values if known else result.values.astype(np.float32)

@@ -1,16 +1,20 @@
 """Results as TimeSide 1 knows them: `AnalyzerResult`, and the container that results come in."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self, cast
 
 import numpy as np
 
-from timeside.core.metadata import DATA_OBJECTS, AudioMetadata, IdMetadata, MetadataObject, Parameters
+from timeside.core.metadata import DATA_OBJECTS, AudioMetadata, IdMetadata, MetadataObject, Parameters, numpy_data_types
 from timeside_core.audio import Array
+from timeside_core.errors import FormatError
 from timeside_core.results import Result, Results
+
+_DTYPES = tuple(dict.fromkeys(np.dtype(kind).name for kind in numpy_data_types))
 
 
 class AnalyzerResult(MetadataObject):
@@ -138,11 +142,12 @@ class AnalyzerResultContainer(dict[str, AnalyzerResult]):
         return _written(json.dumps([each.as_dict() for each in self.values()], default=json_like), output_file)
 
     def from_json(self, json_str: str) -> Self:
-        """Add what text holds."""
-        for fields in read_json(json_str):
-            result = AnalyzerResult(fields.pop("data_mode"), fields.pop("time_mode"))
-            result.from_dict(fields)
-            self.add(result, overwrite=True)
+        """Add what text holds; raises `FormatError`."""
+        with well_formed("JSON of TimeSide 1"):
+            for fields in read_json(json_str):
+                result = AnalyzerResult(fields.pop("data_mode"), fields.pop("time_mode"))
+                result.from_dict(fields)
+                self.add(result, overwrite=True)
         return self
 
     def to_yaml(self, output_file: str | None = None) -> str | None:
@@ -218,6 +223,15 @@ def json_like(value: Any) -> Any:
     raise TypeError(f"{value!r} of {type(value).__name__} has no JSON")
 
 
+@contextmanager
+def well_formed(name: str) -> Generator[None]:
+    """Raise `FormatError` where what is read is not as it must be."""
+    try:
+        yield
+    except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
+        raise FormatError(f"{name} is not well formed: {type(error).__name__}: {error}") from error
+
+
 def read_json(text: str) -> Any:
     """What JSON text holds, arrays as arrays."""
     return json.loads(text, object_hook=_array_of_object)
@@ -226,6 +240,8 @@ def read_json(text: str) -> Any:
 def _array_of_object(fields: dict[str, Any]) -> Any:
     if fields.keys() != {"numpyArray", "dtype"}:
         return fields
+    if fields["dtype"] not in _DTYPES:
+        raise ValueError(f"dtype={fields['dtype']!r:.80} is none of {', '.join(_DTYPES)}")
     array: Array = np.array(fields["numpyArray"], dtype=np.dtype(str(fields["dtype"])))
     return array
 

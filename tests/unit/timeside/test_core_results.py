@@ -1,6 +1,7 @@
 """`AnalyzerResult` and its container: modes, checks, and round trips through every format."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -178,6 +179,27 @@ def test_a_pickle_is_refused(tmp_path):
     np.save(tmp_path / "evil.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(FormatError, match="not a readable numpy file"):
         AnalyzerResultContainer().from_numpy(str(tmp_path / "evil.npy"))
+
+
+@pytest.mark.parametrize("text", ["[{}]", "[1]", '[{"data_mode": "value", "time_mode": "never"}]', "{", "[null]"])
+def test_json_that_is_not_well_formed_is_refused(text):
+    with pytest.raises(FormatError, match="JSON of TimeSide 1 is not well formed"):
+        AnalyzerResultContainer().from_json(text)
+
+
+def test_arrays_of_other_types_are_refused():
+    text = AnalyzerResultContainer(result()).to_json().replace('"float32"', '"S1000000000"')
+    with pytest.raises(FormatError, match="dtype='S1000000000' is none of float64"):
+        AnalyzerResultContainer().from_json(text)
+
+
+@pytest.mark.parametrize("note", [1, {}, {"data_mode": "label"}, {"label_ids": []}])
+def test_a_note_that_is_not_well_formed_is_refused(note, tmp_path):
+    native = result("label", "event").to_native()
+    native = replace(native, provenance=replace(native.provenance, notes={"timeside_1": note}))
+    formats.write([native], tmp_path / "a.h5")
+    with pytest.raises(FormatError, match="note 'timeside_1' of result 'foo_bar' is not well formed"):
+        AnalyzerResultContainer().from_hdf5(str(tmp_path / "a.h5"))
 
 
 def test_parameters_that_are_no_json_are_told():
