@@ -13,12 +13,14 @@ import soundfile
 from timeside_core import Processor, Results, get_processor, topics
 from timeside_core.bus import Bus, BusSettings, Edge, Partition
 from timeside_core.bus.memory import MemoryBus
-from timeside_core.messages import Decode, Done, StoredMedia, decode, encode
+from timeside_core.messages import Block, Decode, Done, StoredMedia, decode, encode
 from timeside_core.stage.service import Stage, Worker
 from timeside_core.stage.settings import StageSettings
 from timeside_core.store import Store
+from timeside_decoder.stage import Decoding
 
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
+PCM = topics.pcm("analyzer", "interactive")
 
 
 def recording(path: Path, *, samples: int = 300_007, channels: int = 2, seed: int = 440) -> Path:
@@ -47,6 +49,12 @@ def same(results: Results, reference: Results) -> None:
         assert found.provenance.digest == expected.provenance.digest
         assert found.provenance.media.sha256 == expected.provenance.media.sha256
         assert found.provenance.media.samples == expected.provenance.media.samples
+
+
+def blocks(command: Decode, path: Path) -> list[Block]:
+    """What a decoding sends to analyzers."""
+    made = list(Decoding(path, 1 << 32).handle(command))
+    return [decode(each.topic, encode(each.message)) for each in made if each.topic == PCM]
 
 
 def memory_bus() -> MemoryBus:

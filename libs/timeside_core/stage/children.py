@@ -338,6 +338,7 @@ class Children:
     def begin(self, run_id: UUID, attempt: int, send: Send, *, alone: bool = False) -> Job:
         """A job in the child with the fewest; from some attempt on, in a child of its own."""
         alone = alone or attempt >= self._settings.alone_from_attempt
+        self._replace()
         child = self._alone() if alone else min(self._shared, key=lambda each: (each.is_dead, len(each.jobs)))
         self._numbers += 1
         job = Job(self._numbers, run_id, attempt, child, send, alone)
@@ -378,6 +379,6 @@ class Children:
     def _replace(self) -> None:
         """New children for those that died or have done enough."""
         for index, child in enumerate(self._shared):
-            if child.is_dead or child.begun >= self._settings.child_runs:
+            if (child.is_dead and child.is_ready) or child.begun >= self._settings.child_runs:
                 self._shared[index] = self._child()
                 self._others.append(child)

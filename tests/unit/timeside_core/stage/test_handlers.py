@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from tests.support.plans import command
 
-from timeside.conveyor import command
 from timeside_analyzer.stage import opener as analyzer_opener
 from timeside_core import Mono, Processor, Results, Segment, get_processor, topics
 from timeside_core.messages import (

@@ -1,7 +1,4 @@
-"""A recording through the services: decoder, analyzer, grapher and encoder, as processes of their own, over Kafka.
-
-`python -m timeside.conveyor FILE` compares what they wrote, bit by bit, with a run in this process.
-"""
+"""Commands to decode a media for processors, as a dispatcher makes them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

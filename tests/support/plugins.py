@@ -1,0 +1,78 @@
+"""Analyzers that misbehave, and an analyzer service that has them."""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from timeside_analyzer.stage import STAGE
+from timeside_analyzer.stage import opener as analyzer_opener
+from timeside_core import Analyzer, Array, Framewise, Mono, Value
+from timeside_core.stage.handler import OnStep, Opener
+from timeside_core.stage.service import BlockStage
+
+
+class _Counting(Analyzer):
+    input: Mono = Mono()
+    output = Value()
+
+    at_sample: int = 0
+    """Where it misbehaves."""
+
+    def start(self, stream):
+        self.samples = 0
+
+    def process(self, samples: Array) -> None:
+        if self.samples <= self.at_sample < self.samples + len(samples):
+            self.misbehave()
+        self.samples += len(samples)
+
+    def finish(self) -> float:
+        return float(self.samples)
+
+    def misbehave(self) -> None:
+        """Do what it is named for."""
+
+
+class Crashing(_Counting, id="test_crashing", version="1.0"):
+    """Ends its process."""
+
+    def misbehave(self):
+        os.abort()
+
+
+class Hanging(_Counting, id="test_hanging", version="1.0"):
+    """Never comes back."""
+
+    def misbehave(self):
+        time.sleep(3600)
+
+
+class Hogging(_Counting, id="test_hogging", version="1.0"):
+    """Wants more memory than a child may have."""
+
+    def misbehave(self):
+        self.hoard = np.ones(1 << 34, np.uint8)
+
+
+class Slow(Analyzer, id="test_slow", version="1.0"):
+    """Takes its time over each block."""
+
+    input: Mono = Mono()
+    output = Framewise()
+
+    pause_s: float = 0.1
+    """For each block of the engine."""
+
+    def process(self, samples: Array) -> Array:
+        time.sleep(self.pause_s)
+        return samples[:1]
+
+
+def opener(settings: Mapping[str, Any], on_step: OnStep) -> Opener:
+    return analyzer_opener(settings, on_step)
+
+
+ANALYZER = BlockStage(pool=STAGE.pool, factory="tests.support.plugins:opener", topics=STAGE.topics)
