@@ -38,7 +38,7 @@ class FileDecoder(Decoder, id="file_decoder", version="1.0"):
     - WMA: two frames are cut, the delay of the usual encoder; of files that FFmpeg wrote that is 2048 samples too many.
 
     A segment's samples equal the same slice of the whole. What cannot be entered in the middle without a difference
-    (lossy codecs, except MP3) is decoded from the beginning, which takes longer the later the segment lies.
+    (lossy codecs) is decoded from the beginning, which takes longer the later the segment lies.
 
     Where something in the middle is lost, silence stands for it, so that what follows stays in time, if timestamps
     tell (in Ogg at the page after next; in AVI never; in ADTS, AC-3, AMR and MP3 by the bytes that the decoder

@@ -1,8 +1,7 @@
-"""Reads WAV, AIFF, FLAC, MPEG audio and short Vorbis through libsndfile: fast, with exact seeks."""
+"""Reads WAV, AIFF, FLAC, MPEG audio and short Vorbis through libsndfile."""
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -23,8 +22,6 @@ _LOSSY = {"MPEG_LAYER_I": "mp1", "MPEG_LAYER_II": "mp2", "MPEG_LAYER_III": "mp3"
 _MIME_TYPES = {
     "wav": "audio/wav", "aiff": "audio/aiff", "flac": "audio/flac", "mp3": "audio/mpeg", "ogg": "audio/ogg",
 }  # fmt: skip
-_MP3_PREROLL_SAMPLES = 48_000
-"""Decoded and dropped before a seek's target: an MP3 frame may use bits of many frames before it."""
 
 
 def container_of(file: LocalFile) -> str | None:
@@ -39,6 +36,16 @@ def container_of(file: LocalFile) -> str | None:
     if head[:4] == b"OggS" and head[28:35] == b"\x01vorbis" and ogg.is_one_page(file):
         return "ogg"  # FFmpeg is twice as fast for Vorbis, but cuts a stream of one page at the wrong samples
     return "mp3" if mpeg.is_header(head) else None
+
+
+class _SoundFile(soundfile.SoundFile):
+    """A file that is read on and on: soundfile seeks to where it is after each read of a file that can seek.
+
+    Besides the time that takes, MP3 loses the bits that a frame borrows from the frames before it.
+    """
+
+    def seekable(self) -> bool:
+        return False
 
 
 class UnsuitedError(Exception):
@@ -91,9 +98,12 @@ class SndfileReader(Reader):
         return np.multiply(self._sound.read(out=self._raw), np.float32(2**-15))
 
     def _seek(self, sample: int) -> None:
-        preroll = min(sample, _MP3_PREROLL_SAMPLES if self.container == "mp3" else 0)
-        self._sound.seek(sample - preroll)
-        self._sound.read(preroll, dtype="float32")
+        """Go to a sample; in lossy codecs by decoding up to it, as their state depends on what was before."""
+        if self.codec not in _LOSSY.values():
+            self._sound.seek(sample)
+            return
+        while sample and (read := len(self._sound.read(min(sample, BLOCK_SAMPLES), dtype="float32"))):
+            sample -= read
 
     def _check(self, is_suited: bool) -> None:
         if not is_suited:
@@ -115,10 +125,10 @@ class SndfileReader(Reader):
         return f"{name}{'be' if is_big else 'le'}", bits
 
 
-def _opened(file: LocalFile) -> Any:
+def _opened(file: LocalFile) -> _SoundFile:
     descriptor = os.open(file.path, os.O_RDONLY)  # by descriptor: libsndfile goes by content alone, not by the name
     try:
-        return soundfile.SoundFile(descriptor)
+        return _SoundFile(descriptor)
     except soundfile.SoundFileError:
         raise UnsuitedError from None
 

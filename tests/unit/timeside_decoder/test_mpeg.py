@@ -65,3 +65,17 @@ def test_variable_bitrate_without_a_header_is_decoded_to_its_end(tmp_path):
     decoded = decode(tmp_path / "a.mp3")
     assert len(signal) <= len(decoded.samples) <= len(signal) + 2304
     assert decoded.samples[-4000:].any()
+
+
+@pytest.mark.parametrize("how", ["-b:a 8k -ar 24000 -ac 1", "-b:a 32k -write_xing 0"])
+def test_frames_that_borrow_bits_from_many_before_them_decode_alike_in_any_blocks(tmp_path, how):
+    samplerate = 24_000 if "24000" in how else 44_100
+    soundfile.write(tmp_path / "a.wav", sweeps(8 * samplerate, samplerate), samplerate)
+    ffmpeg(tmp_path, ["-i", "a.wav"], {"a.mp3": how})
+    whole = decode(tmp_path / "a.mp3").samples
+    at_once = soundfile.read(tmp_path / "a.mp3", dtype="float32", always_2d=True)[0]
+    assert np.allclose(whole, at_once, atol=1e-5)
+    for start in (0.9, 3.3, 6.1):
+        first = round(start * samplerate)
+        segment = decode(tmp_path / "a.mp3", start=start, duration=0.5).samples
+        assert np.array_equal(segment, whole[first : first + samplerate // 2])
