@@ -102,8 +102,8 @@ def translated(url: str) -> Generator[None]:
         yield
     except RefusalError as error:
         raise refused(url, str(error)) from None
-    except httpcore.LocalProtocolError as error:
-        raise refused(url, f"the request is not one: {error}") from None
+    except (httpcore.LocalProtocolError, UnicodeEncodeError) as error:
+        raise refused(url, f"what is asked is not HTTP: {error}") from None
     except (TimeoutError, httpcore.TimeoutException):
         raise FetchError(f"{shown(url)}: the server takes too long", "slow") from None
     except httpcore.ConnectError as error:

@@ -98,8 +98,7 @@ class Fetcher:
         async with self._slot(url):
             limits = self._limits(max_bytes)
             for _ in range(self.settings.max_redirects + 1):
-                request = _request(method, target, headers or {}, content, self.settings)
-                response = await self._send(request, target, limits)
+                response = await self._send(method, target, headers or {}, content, limits)
                 try:
                     location = _location(response) if method == "GET" else None
                     if location is None:
@@ -170,8 +169,11 @@ class Fetcher:
         deadline = None if total_s is None else asyncio.get_running_loop().time() + total_s
         return Limits(min(bounds, default=None), deadline)
 
-    async def _send(self, request: httpcore.Request, url: httpx.URL, limits: Limits) -> httpcore.Response:
+    async def _send(
+        self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes, limits: Limits
+    ) -> httpcore.Response:
         with translated(str(url)):
+            request = _request(method, url, headers, content, self.settings)
             async with asyncio.timeout_at(limits.deadline), asyncio.timeout(self.settings.head_s):
                 response = await self._pool.handle_async_request(request)
         size = sum(len(name) + len(value) for name, value in response.headers)

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, ClassVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from timeside_core.errors import FetchError, ProviderError, TimesideError, UnknownProviderError
 from timeside_core.fetch.fetcher import Fetcher
@@ -26,11 +26,17 @@ PROVIDERS = "timeside.providers"
 GENERIC = "url"
 """Id of the provider that is asked last, as it accepts every URL."""
 
-Line = Annotated[str, Field(max_length=1000)]
+
+def _cut(chars: int) -> AfterValidator:
+    """A hostile or careless page must not fill a database, nor hide the other items."""
+    return AfterValidator(lambda text: text[:chars])
+
+
+Line = Annotated[str, _cut(1000)]
 
 
 class RemoteItem(BaseModel):
-    """A recording that can be downloaded, and what is known of it."""
+    """A recording that can be downloaded, and what is known of it; texts that are too long are cut."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -42,7 +48,7 @@ class RemoteItem(BaseModel):
     """Who is heard."""
     album: Line = ""
     """Release or collection it is part of."""
-    description: Annotated[str, Field(max_length=20_000)] = ""
+    description: Annotated[str, _cut(20_000)] = ""
     """Plain text."""
     external_id: Line = ""
     """Its id at the provider."""
@@ -84,7 +90,7 @@ class Url(Provider, id=GENERIC, name="URL"):
 
     async def resolve(self, url: str, fetcher: Fetcher) -> list[RemoteItem]:
         """The URL itself; its title is the file's name without suffix."""
-        return [RemoteItem(url=url, title=PurePosixPath(name_of(httpx.URL(url))).stem[:1000])]
+        return [RemoteItem(url=url, title=PurePosixPath(name_of(httpx.URL(url))).stem)]
 
 
 async def resolve(url: str, fetcher: Fetcher, provider_id: str | None = None) -> list[RemoteItem]:

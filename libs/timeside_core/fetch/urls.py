@@ -26,7 +26,12 @@ _SHAPE = re.compile(r"https?://([^/?#]+)", re.IGNORECASE)
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_CREDENTIALS = re.compile(r"^(\w[\w+.-]*:)?([/\\]*)[^/?#\\]*@")
+_CREDENTIALS = re.compile(
+    r"^(\w[\w+.-]*:)?([/\\]*)"  # scheme and slashes, whatever their number
+    r"(?!(\[[^\]@]*\]|[^/?#\\@:\[]*)(:\d*)?([/?#\\]|$))"  # unless a host, a port and an end follow,
+    r".*@",  # all up to the last @: a password may hold what ends a host elsewhere
+    re.DOTALL,
+)
 _SHOWN_CHARS = 200
 
 
@@ -44,7 +49,8 @@ def vetted_url(text: str, settings: FetchSettings) -> httpx.URL:
     try:
         url = httpx.URL(text).copy_with(fragment=None)
     except (httpx.InvalidURL, ValueError) as error:
-        raise refused(text, f"is not a URL: {error}") from None
+        what = str(error).partition(":")[0]  # what follows may be a part of a password
+        raise refused(text, f"is not a URL: {what}") from None
     port = DEFAULT_PORTS[url.scheme] if url.port is None else url.port
     reason = port_refusal(port, settings) or host_refusal(url.raw_host.decode("ascii"), settings)
     if reason is not None:
@@ -94,8 +100,7 @@ def refused(url: str, reason: str) -> FetchError:
 
 def shown(url: str) -> str:
     """A URL for messages, quoted: credentials, values of the query and the fragment masked, its length bounded."""
-    head, mark, query = url.partition("#")[0].partition("?")
-    head = _CREDENTIALS.sub(r"\1\2***@", head)
+    head, mark, query = _CREDENTIALS.sub(r"\1\2***@", url).partition("#")[0].partition("?")
     masked = head + mark + "&".join(_masked(part) for part in query.split("&"))
     return repr(masked if len(masked) <= _SHOWN_CHARS else f"{masked[:_SHOWN_CHARS]}…")
 
