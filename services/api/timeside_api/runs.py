@@ -17,6 +17,7 @@ from timeside_api.metrics import AGAIN
 from timeside_api.models import Media, Outbox, Result, ResultState, Run, RunState
 from timeside_api.settings import RunSettings
 from timeside_core import topics
+from timeside_core.bus import Partition
 from timeside_core.messages import Cancel, Derived, Done, JsonMessage, MediaFacts, Progress, RunRef, State, encode
 
 _log = logging.getLogger(__name__)
@@ -36,21 +37,19 @@ class Ledger:
         self._settled: list[Result] = []
         self._said: dict[UUID, State] = {}
 
-    async def lock(self, run_ids: Iterable[UUID]) -> None:
-        """Have these runs and their pending results to oneself until the transaction ends."""
-        wanted = set(run_ids) - self._runs.keys()
-        if not wanted:
-            return
+    async def lock(self, run_ids: Iterable[UUID]) -> list[Run]:
+        """These runs: they and their pending results are ours until the transaction ends."""
+        asked = set(run_ids)
+        if wanted := asked - self._runs.keys():
+            await self._lock(wanted)
+        return [run for run in self._runs.values() if run.id in asked]
+
+    async def _lock(self, wanted: set[UUID]) -> None:
         runs = select(Run).where(Run.id.in_(wanted)).order_by(Run.id).with_for_update()
         self._runs |= {run.id: run for run in await self._session.scalars(runs)}
         pending = select(Result).where(Result.run_id.in_(wanted), Result.state == ResultState.PENDING)
         rows = await self._session.scalars(pending.order_by(Result.id).with_for_update())
         self._pending |= {result.id: result for result in rows}
-
-    @property
-    def runs(self) -> list[Run]:
-        """Those that are locked."""
-        return list(self._runs.values())
 
     def held(self, run_id: UUID, attempt: int) -> Run | None:
         """The run, if workers may have it and that is its present attempt: else what they say does not count."""
@@ -229,23 +228,23 @@ async def runs_of_partition(
     return list(await session.scalars(found))
 
 
-async def advance(session: AsyncSession, bus: str, topic: str, partition: int, *, read_from: int, next: int) -> bool:
+async def advance(session: AsyncSession, bus: str, partition: Partition, *, read_from: int, next: int) -> bool:
     """Note how far a partition was recorded; False where another recorder has gone on from there already."""
-    row: Mapping[str, Any] = {"bus": bus, "topic": topic, "partition": partition, "from": read_from, "next": next}
+    row: Mapping[str, Any] = {"bus": bus, **partition._asdict(), "from": read_from, "next": next}
     return (await session.execute(_ADVANCED, row)).first() is not None
 
 
 _ADVANCED = text(
-    "INSERT INTO recorder_offset (bus, topic, partition, next_offset) VALUES (:bus, :topic, :partition, :next)"
+    "INSERT INTO recorder_offset (bus, topic, partition, next_offset) VALUES (:bus, :topic, :number, :next)"
     " ON CONFLICT (bus, topic, partition) DO UPDATE SET next_offset = :next, updated_at = now()"
     " WHERE recorder_offset.next_offset = :from RETURNING next_offset"
 )
 
 
-async def recorded(session: AsyncSession, bus: str) -> dict[tuple[str, int], int]:
+async def recorded(session: AsyncSession, bus: str) -> dict[Partition, int]:
     """How far each partition of a bus was recorded: the next offset."""
     found = await session.execute(_RECORDED, {"bus": bus})
-    return {(topic, partition): next for topic, partition, next in found}
+    return {Partition(topic, partition): next for topic, partition, next in found}
 
 
 _RECORDED = text("SELECT topic, partition, next_offset FROM recorder_offset WHERE bus = :bus")

@@ -31,6 +31,8 @@ class RunSettings(BaseModel):
     """How often the queue is looked at; a new task is heard of at once."""
     tick_s: Seconds = 5.0
     """How often the bus is tried, and leases are looked at."""
+    measure_s: Seconds = 15.0
+    """How often the queue is measured, for metrics and autoscaling."""
     late_s: Seconds = 3.0
     """A bus that takes longer to keep a message was away: nobody could give a sign of life."""
     idle_s: Seconds = 60.0

@@ -117,14 +117,14 @@ async def extend(session: AsyncSession, task_id: UUID, parts: Iterable[Part]) ->
 async def cancel(session: AsyncSession, task_id: UUID, settings: RunSettings) -> None:
     """Give up a task, and the runs whose results no other task waits for; does nothing to one that has ended."""
     ledger = Ledger(session, settings)
-    await ledger.lock(await session.scalars(_PENDING_RUNS, {"task": task_id}))
+    pending = await ledger.lock(await session.scalars(_PENDING_RUNS, {"task": task_id}))
     wanted = set(await session.scalars(_WANTED_RUNS, {"task": task_id}))
     given_up = update(Task).where(Task.id == task_id, Task.state == TaskState.RUNNING)
     done = await session.execute(given_up.values(state=TaskState.CANCELLED, settled_at=func.now()).returning(Task.id))
     if done.first() is None:
         await get(session, task_id)
         return
-    for run in ledger.runs:
+    for run in pending:
         if run.id not in wanted:
             ledger.cancel(run)
     await ledger.close()
