@@ -20,18 +20,20 @@ from timeside_core.messages import (
     StoredMedia,
 )
 from timeside_core.pipeline import Encoder, Grapher
-from timeside_core.processor import Analyzer, Effect, Processor
+from timeside_core.processor import Analyzer, Effect, Processor, Step
 
 _WHOLE = Segment()
 
 
 def pool_of(processor: Processor) -> str:
     """The pool that runs a processor by default."""
+    if isinstance(processor, Step) and processor.runs_in:
+        return processor.runs_in
     if isinstance(processor, Encoder):
         return "encoder"
     if isinstance(processor, Grapher) or processor.id in ("waveform_analyzer", "spectrogram_analyzer"):
         return "grapher"
-    return "analyzer-librosa" if processor.id.startswith("librosa_") else "analyzer"
+    return "analyzer"
 
 
 def planned(processors: Iterable[Processor], segment: Segment = _WHOLE) -> tuple[PlannedProcessor, ...]:
@@ -69,16 +71,20 @@ def command(
     run_id: UUID | None = None,
     attempt: int = 1,
     partial_rows: bool = True,
+    is_fused: bool = False,
 ) -> Decode:
     """The command to decode a media for processors."""
     wanted = planned(processors, segment)
     pools = list(dict.fromkeys(each.pool for each in wanted))
-    forms = forms or {}
+
+    def form(pool: str) -> BlockForm:
+        return (forms or {}).get(pool, BlockForm())
+
     plan = Plan(
         source=media,
         segment=SegmentOfMedia(first_sample=segment.first_sample, samples=segment.samples),
         processors=wanted,
-        sinks=tuple(Sink(pool=pool, partition=partition, form=forms.get(pool, BlockForm())) for pool in pools),
+        sinks=() if is_fused else tuple(Sink(pool=each, partition=partition, form=form(each)) for each in pools),
         partial_rows=partial_rows,
     )
     return Decode(run=Run(run_id=run_id or uuid7(), attempt=attempt, lane=lane, plan=plan))

@@ -126,14 +126,18 @@ def _effect(value: ProcessorValue) -> Effect:
 class Analysis(Handler):
     """Blocks of one run in; rows, results and progress out."""
 
-    def __init__(self, pool: str, outlet_for: OutletFor, on_step: OnStep) -> None:
-        self._pool, self._outlet_for, self._on_step = pool, outlet_for, on_step
+    def __init__(self, pool: str, outlet_for: OutletFor, on_step: OnStep, *, takes_all: bool = False) -> None:
+        """`takes_all`: it runs the processors of all pools."""
+        self._pool, self._takes_all = pool, takes_all
+        self._outlet_for, self._on_step = outlet_for, on_step
         self._outlets: dict[int, Outlet] = {}
         """By index in the plan; those that failed are gone."""
         self._engine: Engine | None = None
         self._positions: dict[int, list[int]] = {}
         """Indices in the plan of those who need the step at a position."""
         self._samples = 0
+        self._to_try_again: list[Outgoing] = []
+        """Failures that another attempt may mend; told last, so that this attempt's other results still count."""
 
     def handle(self, message: Block) -> Iterator[Outgoing]:
         """Take the next block."""
@@ -161,7 +165,7 @@ class Analysis(Handler):
         self._run, self._facts = start.run, start.facts
         self._segment = start.run.plan.segment.segment()
         for index, planned in enumerate(start.run.plan.processors):
-            if planned.pool == self._pool:
+            if self._takes_all or planned.pool == self._pool:
                 try:
                     self._outlets[index] = self._outlet_for(Wish(start.run, index, planned))
                 except TimesideError as error:
@@ -195,7 +199,7 @@ class Analysis(Handler):
         for position, error in self._engine.failures.items():
             for index in self._positions[position]:
                 if index in self._outlets:
-                    yield self._fail(index, error)
+                    yield from self._fail(index, error)
 
     def _finish(self, end: EndOfStream) -> Iterator[Outgoing]:
         assert self._engine is not None
@@ -203,16 +207,24 @@ class Analysis(Handler):
         media = end.facts.media(_uri(self._run, end.facts))
         for index, outlet in list(self._outlets.items()):
             yield from self._tried(index, outlet.finish(media, self._segment, end.samples))
+        yield from self._to_try_again
 
     def _tried(self, index: int, made: Iterator[Outgoing]) -> Iterator[Outgoing]:
         """What an outlet makes; where it fails, that."""
         try:
             yield from made
         except Exception as error:  # also what libraries raise
-            yield self._fail(index, error)
+            yield from self._fail(index, error)
 
-    def _fail(self, index: int, error: Exception) -> Outgoing:
+    def _fail(self, index: int, error: Exception) -> Iterator[Outgoing]:
+        failed = self._explained(index, error)
         self._outlets.pop(index).close()
+        if isinstance(failed.message, Failed) and failed.message.retriable:
+            self._to_try_again.append(failed)
+        else:
+            yield failed
+
+    def _explained(self, index: int, error: Exception) -> Outgoing:
         if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
             return self._failed(index, "memory", str(error) or "out of memory", retriable=True)
         if isinstance(error, StoreError | OSError):

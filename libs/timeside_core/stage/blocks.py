@@ -126,7 +126,7 @@ class Blocks:
             self._hand_on()
         else:
             await self._changes()
-        self._find_stalled()
+        await self._find_stalled()
         if time.monotonic() - self._committed_at > self._settings.commit_every_s:
             await self._commit(consumer, self._ours())
 
@@ -250,16 +250,21 @@ class Blocks:
         await self.outbox.tell(gap)
         job.abandon()
 
-    def _find_stalled(self) -> None:
+    async def _find_stalled(self) -> None:
         """Runs whose decoder is gone. While the bus is away nothing can be heard, and no time passes."""
+        now = min(time.monotonic(), self.outbox.heard)
         for part in self._ours():
             for followed, heard in list(part.heard.items()):
-                job = part.jobs[followed]
-                idle_s = min(time.monotonic(), self.outbox.heard) - heard
-                is_waiting = followed.ended or _has(part, followed)
-                if idle_s > self._settings.stall_s and not is_waiting and not job.child.waiting:
-                    job.end(Outcome(kind="failed", code="stalled", reason=f"no block came for {idle_s:.0f} s"))
-                    job.cancel()
+                if now - heard > self._settings.stall_s and not followed.ended:
+                    if await self._is_behind(part):
+                        part.heard[followed] = time.monotonic()
+                    elif (job := part.jobs.get(followed)) is not None and not job.child.waiting:
+                        job.end(Outcome(kind="failed", code="stalled", reason=f"no block came for {now - heard:.0f} s"))
+                        job.cancel()
+
+    async def _is_behind(self, part: _Part) -> bool:
+        """Whether there are blocks that were not handed on."""
+        return (await self._bus.bounds([part.partition]))[part.partition].next > part.follower.position
 
     def _ours(self) -> list[_Part]:
         return list(self._parts.values())
@@ -327,11 +332,6 @@ class Blocks:
         part.pending.clear()
         for job in part.jobs.values():
             job.abandon()
-
-
-def _has(part: _Part, followed: Followed) -> bool:
-    """Whether a block of it waits to be handed on."""
-    return any(block is not None and block.run_id == followed.run_id for _, block in part.pending)
 
 
 def _next(part: _Part) -> int:

@@ -170,7 +170,7 @@ class Commands:
         try:
             prepared = await asyncio.to_thread(self._files.prepare, command)
         except TimesideError as error:
-            await self.outbox.tell(self._not_begun(ref, error))
+            await self.outbox.tell(self._failed(ref, "store", str(error)[:4096]))
         else:
             await self._done_by_child(ref, record, prepared)
             await asyncio.to_thread(self._files.release, command)
@@ -195,13 +195,13 @@ class Commands:
         self.outbox.forget(job)
         RUNS.labels(outcome.kind).inc()
 
-    def _not_begun(self, ref: RunRef, error: TimesideError) -> Failed:
+    def _failed(self, ref: RunRef, code: str, reason: str) -> Failed:
         return Failed(
             run_id=ref.run_id,
             attempt=ref.attempt,
             stage=self.outbox.stage,
-            code="store",
-            reason=str(error)[:4096],
+            code=code,
+            reason=reason,
             retriable=True,
         )
 
@@ -212,8 +212,9 @@ class Commands:
             self._changed.set()
 
     async def close(self) -> None:
-        """Give up what is open."""
+        """Give up what is open, and say so, that others may begin at once."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.children.close()
+        handed_back = [self.outbox.tell(self._failed(ref, "handed_back", "its worker stops")) for ref in self.runs]
+        await asyncio.gather(*handed_back, self.children.close(), return_exceptions=True)

@@ -6,7 +6,7 @@ import logging
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from timeside_core import topics
@@ -111,6 +111,7 @@ class CommandStage:
         )
 
 
+_S = TypeVar("_S", bound=StageSettings)
 Stage: TypeAlias = BlockStage | CommandStage
 
 
@@ -218,19 +219,26 @@ class Worker:
                 work.cancel(message.run_id)
 
 
-def main(name: str, stages: Sequence[Stage], read_settings: Callable[[], StageSettings]) -> int:
-    """Serve until told to stop; the status that the process ends with."""
+def main(
+    name: str,
+    stages: Sequence[Stage],
+    read_settings: Callable[[], _S],
+    *,
+    bus: Callable[[Bus, _S], Bus] = lambda kafka, _: kafka,
+) -> int:
+    """Serve until told to stop; the status that the process ends with. `bus` may put another before that of Kafka."""
     log.configure(name)
     try:
-        return asyncio.run(_serve(stages, read_settings()))
+        settings = read_settings()
+        return asyncio.run(_serve(stages, settings, lambda kafka: bus(kafka, settings)))
     except TimesideError as error:
         _log.critical("%s", error)
         return 1
 
 
-async def _serve(stages: Sequence[Stage], settings: StageSettings) -> int:
+async def _serve(stages: Sequence[Stage], settings: StageSettings, made: Callable[[Bus], Bus]) -> int:
     bus_settings = BusSettings(session_s=settings.session_s, poll_s=max(900.0, 4 * settings.step_s))
-    bus = connect(f"kafka://{settings.kafka_bootstrap}", settings=bus_settings)
+    bus = made(connect(f"kafka://{settings.kafka_bootstrap}", settings=bus_settings))
     workers: list[Worker] = []
     probes = Probes(
         settings.host,

@@ -18,9 +18,10 @@ import numpy as np
 from pydantic import Field
 
 from timeside_core import Array, Mono, topics
-from timeside_core.errors import LimitError, MediaError, NoAudioError, SegmentError, TimesideError
+from timeside_core.errors import LimitError, MediaError, NoAudioError, PipelineError, SegmentError, TimesideError
 from timeside_core.messages import (
     Block,
+    BlockForm,
     BlockKind,
     Decode,
     DecodingError,
@@ -33,7 +34,6 @@ from timeside_core.messages import (
     Progress,
     Run,
     SampleFormat,
-    Sink,
     Start,
     StoredMedia,
     block_samples,
@@ -57,6 +57,8 @@ class DecoderSettings(StageSettings):
 
     max_samples: Annotated[int, Field(gt=0)] = MAX_SAMPLES
     """Most samples that one media may decode to: 27 h at 44.1 kHz."""
+    local_pool: str = ""
+    """Gets the blocks of plans without sinks: a pool of this process, which does all of such a run."""
 
 
 @dataclass(kw_only=True)
@@ -64,7 +66,9 @@ class _Outflow:
     """Blocks on their way to one pool."""
 
     run: Run
-    sink: Sink
+    pool: str
+    partition: int | None
+    form: BlockForm
     stream_id: int
     samplerate: int
     channels: int
@@ -76,7 +80,7 @@ class _Outflow:
 
     def __post_init__(self) -> None:
         limit = block_samples(self.channels, self.sample_format)
-        self.block_samples = min(self.sink.form.block_samples or limit, limit)
+        self.block_samples = min(self.form.block_samples or limit, limit)
 
     def say(self, kind: BlockKind, body: Start | End | DecodingError | Discontinuity | None = None) -> Outgoing:
         """A block that says something."""
@@ -84,7 +88,7 @@ class _Outflow:
 
     def put(self, audio: Array) -> Iterator[Outgoing]:
         """Take samples as decoded; yield the blocks that are full."""
-        if self.sink.form.mono:
+        if self.form.mono:
             audio = Mono().process(audio)[:, np.newaxis]
         while len(audio):
             piece = audio[: self.block_samples - self.held_samples]
@@ -121,14 +125,14 @@ class _Outflow:
         }
 
     def _outgoing(self, block: Block) -> Outgoing:
-        return Outgoing(topics.pcm(self.sink.pool, self.run.lane), block, self.sink.partition)
+        return Outgoing(topics.pcm(self.pool, self.run.lane), block, self.partition)
 
 
 class Decoding(Handler):
     """One command in; blocks, facts and progress out."""
 
-    def __init__(self, path: Path, max_samples: int) -> None:
-        self._path, self._max_samples = path, max_samples
+    def __init__(self, path: Path, max_samples: int, *, local_pool: str = "") -> None:
+        self._path, self._max_samples, self._local_pool = path, max_samples, local_pool
         self._is_cancelled = False
         self._outflows: list[_Outflow] = []
 
@@ -174,20 +178,29 @@ class Decoding(Handler):
         facts = MediaFacts.of(source.media)
         narrow = source.media.bit_depth is not None and source.media.bit_depth <= _PCM_BITS
         stream_id = secrets.randbits(64)
-        for sink in self._run.plan.sinks:
-            mixed = sink.form.mono and source.stream.channels > 1
-            is_s16 = narrow and not mixed and sink.form.samples_as == "narrowest"
+        for pool, partition, form in self._sinks():
+            mixed = form.mono and source.stream.channels > 1
+            is_s16 = narrow and not mixed and form.samples_as == "narrowest"
             outflow = _Outflow(
                 run=self._run,
-                sink=sink,
+                pool=pool,
+                partition=partition,
+                form=form,
                 stream_id=stream_id,
                 samplerate=source.stream.samplerate,
-                channels=1 if sink.form.mono else source.stream.channels,
+                channels=1 if form.mono else source.stream.channels,
                 sample_format=SampleFormat.S16 if is_s16 else SampleFormat.F32,
             )
             self._outflows.append(outflow)
             yield outflow.say(BlockKind.START, Start(run=self._run, facts=facts))
         yield self._facts(facts, final=False)
+
+    def _sinks(self) -> list[tuple[str, int | None, BlockForm]]:
+        if sinks := self._run.plan.sinks:
+            return [(sink.pool, sink.partition, sink.form) for sink in sinks]
+        if not self._local_pool:
+            raise PipelineError("a plan without sinks is for a worker that does all of it")
+        return [(self._local_pool, None, BlockForm())]
 
     def _end(self, source: Source, samples: int, decoder: FileDecoder, told: list[str]) -> Iterator[Outgoing]:
         facts = MediaFacts.of(source.media)
@@ -248,7 +261,7 @@ def opener(settings: Mapping[str, Any], _: OnStep) -> Opener:
     known = DecoderSettings.model_validate(settings)
 
     def open_(__: Any, prepared: Mapping[str, Any]) -> Handler:
-        return Decoding(Path(prepared["path"]), known.max_samples)
+        return Decoding(Path(prepared["path"]), known.max_samples, local_pool=known.local_pool)
 
     return open_
 
