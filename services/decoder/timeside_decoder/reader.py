@@ -2,8 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Self
 
 from timeside_core import Array
@@ -59,7 +58,7 @@ class Reader:
     codec: str
     bit_depth: int | None = None
     mime_type: str
-    tags: Mapping[str, str] = MappingProxyType({})
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
     damage: Damage
 
     @abstractmethod

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from mutagen import MutagenError
@@ -38,7 +37,7 @@ Tags = Mapping[str, str]
 
 
 def common(tags: Mapping[str, str]) -> Tags:
-    """The tags that have a common name, under it, read only."""
+    """The tags that have a common name, under it."""
     named: dict[str, str] = {}
     for key, value in tags.items():
         name = key.lower()
@@ -46,7 +45,7 @@ def common(tags: Mapping[str, str]) -> Tags:
         value = _readable(value).strip()[:MAX_VALUE_CHARACTERS]
         if name in NAMES and value and (name, value) != ("language", "und"):
             named.setdefault(name, value)
-    return MappingProxyType(named)
+    return named
 
 
 def text(content: bytes) -> str:

@@ -1,5 +1,6 @@
 """`(decoder | …).run()`: results with provenance, segments, effects, cancel."""
 
+import pickle
 import threading
 
 import numpy as np
@@ -142,3 +143,10 @@ def test_an_array_that_is_not_audio_is_refused(array, message):
 def test_integers_are_scaled_to_full_scale():
     result = (ArrayDecoder(np.array([-32768, 0, 16384], np.int16), 8000) | Copy()).run()[0]
     assert result.values.tolist() == [-1.0, 0.0, 0.5]
+
+
+def test_results_travel_to_other_processes(ramp):
+    results = (ArrayDecoder(ramp, 8000) | MeanDCShift()).run()
+    again = pickle.loads(pickle.dumps(results))
+    assert again[0].provenance == results[0].provenance
+    assert again[0].values == results[0].values
