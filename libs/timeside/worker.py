@@ -48,7 +48,7 @@ def opener(settings: Mapping[str, Any], on_step: OnStep) -> Opener:
 
     def outlet_for(wish: Wish) -> Outlet:
         if isinstance(wish.processor, Encoder):
-            return FileOutlet(wish, store, known.scratch)
+            return FileOutlet(wish, store, known.scratch_folder)
         return PictureOutlet(wish, store) if isinstance(wish.processor, Grapher) else RowsOutlet(wish, store)
 
     return lambda _, __: Analysis(POOL, outlet_for, on_step, takes_all=True)

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from timeside_core.bus import Bus, Consumer, OffsetOutOfRangeError, Partition, Record
-from timeside_core.errors import BusError, BusUnavailableError, PoisonError, StaleMemberError
+from timeside_core.errors import BusUnavailableError, PoisonError, StaleMemberError
 from timeside_core.messages import Block, Gap, Lost, RunRef, decode
 from timeside_core.stage.children import Children, Job, Kind, Outcome
 from timeside_core.stage.follow import Followed, Follower
 from timeside_core.stage.metrics import AUDIO_SECONDS, DROPPED, GAPS, LOST, REBALANCES, RUNS, SAMPLES
-from timeside_core.stage.outbox import Outbox
+from timeside_core.stage.outbox import Outbox, Patience
 from timeside_core.stage.settings import StageSettings
 
 _log = logging.getLogger(__name__)
@@ -26,8 +26,6 @@ _log = logging.getLogger(__name__)
 POLL_S = 0.2
 FETCHED_AT_ONCE = 64
 """Records; a fetch of the bus is bounded in bytes as well."""
-PATIENCE = 20
-"""Errors of the bus in a row after which the process gives up, to be started anew."""
 
 
 @dataclass(eq=False)
@@ -91,22 +89,13 @@ class Blocks:
         consumer = self._bus.consumer(
             *self._topics, group=self._group, on_revoked=self._revoked, on_assigned=self._assigned
         )
-        errors = 0
+        patience = Patience()
         async with consumer:
             while not self._is_drained:
                 if self.failure is not None:
                     raise self.failure
-                try:
+                async with patience:
                     await self._step(consumer)
-                    errors = 0
-                except BusUnavailableError as error:
-                    _log.warning("%s", error)
-                except BusError as error:
-                    errors += 1
-                    if errors > PATIENCE:
-                        raise
-                    _log.warning("%s", error)
-                    await asyncio.sleep(POLL_S)
             await self._commit(consumer, self._ours())
 
     async def close(self) -> None:

@@ -7,13 +7,13 @@ import contextlib
 import ctypes
 import importlib
 import json
+import logging
 import mmap
 import os
 import resource
 import signal
 import socket
 import sys
-import traceback
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -21,9 +21,11 @@ from typing import Any
 from timeside_core.errors import TimesideError
 from timeside_core.messages import decode, encode
 from timeside_core.processor import Step
-from timeside_core.stage import sandbox
+from timeside_core.stage import log, sandbox
 from timeside_core.stage.handler import Factory, Handler, Opener
 from timeside_core.stage.pipe import Header, Pipe
+
+_log = logging.getLogger(__name__)
 
 BLAME_BYTES = 512
 """Size of the page on which a child notes what it is about to run."""
@@ -127,7 +129,7 @@ def _explained(error: Exception) -> dict[str, Any]:
         return {"code": "memory", "reason": str(error) or "out of memory", "retriable": True}
     if isinstance(error, TimesideError):
         return {"code": "error", "reason": str(error), "retriable": False}
-    traceback.print_exc()  # our own mistake: the log says where
+    _log.error("a handler failed", exc_info=error)  # our own mistake: the log says where
     return {"code": "internal", "reason": f"{type(error).__name__}: {error}", "retriable": True}
 
 
@@ -171,6 +173,7 @@ def main() -> None:
     with contextlib.suppress(ConnectionError):
         if (first := pipe.receive()) is None:
             return
+        log.configure(first[0]["service"])
         limit(first[0]["memory_bytes"])
         opener = _prepared(first[0], blame)
         pipe.send({"op": "ready"})

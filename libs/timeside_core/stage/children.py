@@ -54,6 +54,8 @@ class Outcome:
 class Kind:
     """What children of a kind do, and what they may."""
 
+    name: str
+    """Of the service, for logs."""
     factory: str
     """`package.module:function`, see `handler.Factory`."""
     settings: Mapping[str, Any]
@@ -152,6 +154,7 @@ class Child:
             os.close(page)
         self._pipe = AsyncPipe(ours)
         first = {
+            "service": self._kind.name,
             "factory": self._kind.factory,
             "settings": dict(self._kind.settings),
             "sandbox": self._kind.readable,

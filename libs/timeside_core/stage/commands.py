@@ -7,15 +7,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 from timeside_core.bus import Bus, Consumer, Partition, Record
 from timeside_core.errors import BusUnavailableError, PoisonError, StaleMemberError, TimesideError
-from timeside_core.messages import Decode, Failed, RunRef, decode
+from timeside_core.messages import Decode, Failed, Run, RunRef, decode
 from timeside_core.stage.children import Children, Job, Kind
 from timeside_core.stage.metrics import RUNS
-from timeside_core.stage.outbox import Outbox
+from timeside_core.stage.outbox import Outbox, Patience
 from timeside_core.stage.settings import StageSettings
 
 _log = logging.getLogger(__name__)
@@ -100,21 +101,23 @@ class Commands:
     async def run(self) -> None:
         """Until drained."""
         consumer = self._bus.consumer(*self._topics, group=self._group)
+        patience = Patience()
         async with consumer:
             while self._drain_until is None:
-                self._raise_failure()
-                if len(self._open) >= self._settings.children:
-                    await self._changes()
-                    continue
-                for record in await self._next(consumer):
-                    await self._take(consumer, record)
+                if self.failure is not None:
+                    raise self.failure
+                async with patience:
+                    await self._step(consumer)
         while self._open and time.monotonic() < self._drain_until:
-            self._raise_failure()
             await self._changes()
 
-    def _raise_failure(self) -> None:
-        if self.failure is not None:
-            raise self.failure
+    async def _step(self, consumer: Consumer) -> None:
+        """Take one command, if a child is free."""
+        if len(self._open) >= self._settings.children:
+            await self._changes()
+            return
+        for record in await self._next(consumer):
+            await self._take(consumer, record)
 
     async def _changes(self) -> None:
         self._changed.clear()
@@ -148,6 +151,9 @@ class Commands:
                 return  # handed out twice
             self.cancel(run.run_id)  # the dispatcher has given up the attempt at hand
         ref = RunRef(run_id=run.run_id, attempt=run.attempt)
+        if isinstance(run, Run) and run.deadline is not None and run.deadline < datetime.now(UTC):
+            await self.outbox.tell(self._failed(ref, "deadline", f"its deadline {run.deadline} has passed"))
+            return
         self._open[run.run_id] = (ref, None)
         task = asyncio.create_task(self._do(ref, command, record))
         self._tasks.add(task)
@@ -202,7 +208,7 @@ class Commands:
             stage=self.outbox.stage,
             code=code,
             reason=reason,
-            retriable=True,
+            retriable=code != "deadline",
         )
 
     def _done(self, task: asyncio.Task[None]) -> None:

@@ -1,5 +1,6 @@
 """What a worker sends: for jobs, and on its own account."""
 
+import asyncio
 import logging
 import time
 from dataclasses import replace
@@ -7,6 +8,7 @@ from uuid import UUID
 
 from timeside_core import dead_letters, topics
 from timeside_core.bus import Bus, Record
+from timeside_core.errors import BusError, BusUnavailableError, MissingTopicError
 from timeside_core.ids import uuid7
 from timeside_core.messages import (
     Block,
@@ -26,6 +28,8 @@ from timeside_core.stage.settings import StageSettings
 _log = logging.getLogger(__name__)
 
 _RENEWED_AT_ONCE = 1024
+PAUSE_S = 0.2
+"""After a refusal."""
 _PCM = topics.pcm("", "bulk").removesuffix(".bulk")
 
 
@@ -111,4 +115,30 @@ class Outbox:
         if now - self._told.get(job.number, 0.0) < self._settings.progress_every_s:
             return False
         self._told[job.number] = now
+        return True
+
+
+class Patience:
+    """Around what may find the bus away: waits however long it is, but gives up where the bus only ever refuses."""
+
+    limit = 20
+    """Refusals in a row."""
+
+    def __init__(self) -> None:
+        self._refusals = 0
+
+    async def __aenter__(self) -> None:
+        """Nothing to do."""
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        """Swallow what may pass."""
+        if isinstance(error, BusUnavailableError):
+            _log.warning("%s", error)
+            return True
+        if not isinstance(error, BusError) or isinstance(error, MissingTopicError) or self._refusals >= self.limit:
+            self._refusals = 0
+            return False
+        self._refusals += 1
+        _log.warning("%s", error)
+        await asyncio.sleep(PAUSE_S)
         return True

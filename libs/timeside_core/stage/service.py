@@ -66,6 +66,7 @@ class BlockStage:
         """Its work on a bus."""
         pool = settings.pool or self.pool
         kind = Kind(
+            name=pool,
             factory=self.factory,
             settings=settings.model_copy(update={"pool": pool}).model_dump(mode="json"),
             topics=self.topics,
@@ -95,6 +96,7 @@ class CommandStage:
         """Its work on a bus."""
         files = self.files(settings)
         kind = Kind(
+            name=self.name,
             factory=self.factory,
             settings=settings.model_dump(mode="json"),
             topics=self.topics,

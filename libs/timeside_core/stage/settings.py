@@ -1,7 +1,6 @@
 """Bounds and times of a worker, each with its unit and its reason; read from the environment in `__main__` only."""
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -26,8 +25,8 @@ class StageSettings(BaseModel):
     """The store; `$TIMESIDE_HOME/store` where not given."""
     home: Path = Path("~/.local/share/timeside")
     """Where everything is that has no place of its own."""
-    scratch: Path = Path(tempfile.gettempdir())
-    """Folder for files of the work at hand; lost without harm."""
+    scratch: Path | None = None
+    """Folder for files of the work at hand, lost without harm; `$TIMESIDE_HOME/scratch` where not given."""
     pool: str = ""
     """Pool of processors that this deployment runs; a service has its default."""
     lanes: tuple[Lane, ...] = ("interactive",)
@@ -76,6 +75,13 @@ class StageSettings(BaseModel):
     def store(self) -> str:
         """URL of the store."""
         return self.store_url or (self.home.expanduser() / "store").absolute().as_uri()
+
+    @property
+    def scratch_folder(self) -> Path:
+        """Folder for files of the work at hand; made where it is not there."""
+        folder = (self.scratch or self.home.expanduser() / "scratch").absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     @classmethod
     def of_environment(cls, environ: Mapping[str, str]) -> Self:

@@ -271,7 +271,7 @@ class MediaFiles:
 
     def __init__(self, settings: StageSettings) -> None:
         self._store = Store(settings.store)
-        self._scratch = settings.scratch / "timeside-media"
+        self._scratch = settings.scratch_folder / "media"
         folder = self._store.objects.folder
         if folder is None:
             self._scratch.mkdir(parents=True, exist_ok=True)

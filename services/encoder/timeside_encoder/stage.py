@@ -102,7 +102,9 @@ def opener(settings: Mapping[str, Any], on_step: OnStep) -> Opener:
     """Handlers of blocks, in a child."""
     known = StageSettings.model_validate(settings)
     store = Store(known.store)
-    return lambda _, __: Analysis(known.pool or POOL, lambda wish: FileOutlet(wish, store, known.scratch), on_step)
+    return lambda _, __: Analysis(
+        known.pool or POOL, lambda wish: FileOutlet(wish, store, known.scratch_folder), on_step
+    )
 
 
 STAGE = BlockStage(

@@ -1,5 +1,6 @@
 """Decoder and analyzer as lists of messages: what they write equals a run in one process, bit by bit."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,22 @@ from tests.support.plans import command
 
 from timeside_analyzer.stage import opener as analyzer_opener
 from timeside_core import Mono, Processor, Results, Segment, get_processor, topics
+from timeside_core.ids import uuid7
 from timeside_core.messages import (
     Block,
     BlockForm,
     BlockKind,
     Closed,
     Decode,
+    Derived,
     Done,
+    Draw,
+    EncodedChunk,
     Facts,
     Failed,
     Opened,
     PartialRows,
+    ProcessorValue,
     SampleFormat,
     StoredMedia,
     decode,
@@ -32,13 +38,16 @@ from timeside_core.stage.settings import StageSettings
 from timeside_core.store import Store
 from timeside_decoder.file import FileDecoder
 from timeside_decoder.stage import Decoding
+from timeside_encoder.stage import opener as encoder_opener
+from timeside_grapher.stage import draw_opener
+from timeside_grapher.stage import opener as grapher_opener
 
 PROCESSORS = ("mean_dc_shift", "level", "waveform_analyzer", "spectral_centroid", "aubio_silence", "onset_strength")
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> StageSettings:
-    return StageSettings(store_url=(tmp_path / "store").as_uri())
+    return StageSettings(store_url=(tmp_path / "store").as_uri(), scratch=tmp_path / "scratch")
 
 
 @pytest.fixture
@@ -197,3 +206,58 @@ def test_a_cancelled_decoding_says_so(tmp_path: Path, store: Store) -> None:
         handler.cancel()
     assert blocks(made)[-1].kind is BlockKind.CANCELLED
     assert not any(isinstance(each.message, Facts) and each.message.final for each in made)
+
+
+def made_by(opener: Any, settings: StageSettings, stream: list[Block]) -> list[Outgoing]:
+    handler = opener(settings.model_dump(mode="json"), lambda *_: None)(stream[0], {})
+    made = [outgoing for block in stream for outgoing in handler.handle(block)]
+    handler.close()
+    return made
+
+
+def test_the_encoder_sends_the_file_and_keeps_it(tmp_path: Path, settings: StageSettings, store: Store) -> None:
+    path = recording(tmp_path / "a.wav")
+    stream = blocks(decoded(store, command(kept(store, path), processors("mp3_encoder"))), "encoder")
+    made = made_by(encoder_opener, settings, stream)
+    chunks = [each.message for each in made if isinstance(each.message, EncodedChunk)]
+    assert [chunks[0].begins, chunks[-1].ends] == [True, True]
+    assert [each.seq for each in chunks] == list(range(len(chunks)))
+    assert sum(each.samples for each in chunks) == 100_003
+    assert b"".join(each.data for each in chunks).startswith((b"ID3", b"\xff"))
+    (derived,) = (each.message for each in made if isinstance(each.message, Derived))
+    data = store.objects.get(derived.object)
+    assert (len(data), hashlib.sha256(data).hexdigest()) == (derived.size, derived.sha256)
+    assert not list(settings.scratch_folder.iterdir())
+
+
+def test_the_grapher_computes_draws_and_draws_again(tmp_path: Path, settings: StageSettings, store: Store) -> None:
+    path = recording(tmp_path / "a.wav")
+    waveform, picture = processors("waveform_analyzer", "waveform_simple")
+    stream = blocks(decoded(store, command(kept(store, path), [waveform, picture])), "grapher")
+    made = made_by(grapher_opener, settings, stream)
+    ((_, found),) = results(store, made)
+    reference = (FileDecoder(path) | waveform).run()
+    same(found, reference)
+    (derived,) = (each.message for each in made if isinstance(each.message, Derived))
+    assert store.objects.get(derived.object) == picture.draw(reference)
+
+    (done,) = (each.message for each in made if isinstance(each.message, Done))
+    draw = Draw(
+        run_id=uuid7(),
+        attempt=1,
+        grapher=ProcessorValue(id=picture.id, version=picture.version, parameters=picture.parameters()),
+        results=(done.result,),
+        width=300,
+        height=80,
+        start_s=0.5,
+        stop_s=1.5,
+        object="derived/later.png",
+    )
+    (later,) = draw_opener(settings.model_dump(mode="json"), lambda *_: None)(draw, {}).handle(draw)
+    assert isinstance(later.message, Derived)
+    assert store.objects.get("derived/later.png") == picture.draw(
+        reference, width=300, height=80, start_s=0.5, stop_s=1.5
+    )
+    lacking = draw.model_copy(update={"results": (done.result.model_copy(update={"prefix": "results/none"}),)})
+    (failed,) = draw_opener(settings.model_dump(mode="json"), lambda *_: None)(lacking, {}).handle(lacking)
+    assert isinstance(failed.message, Failed)
