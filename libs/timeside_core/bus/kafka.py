@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiokafka
 from aiokafka import errors as kafka_errors
@@ -53,6 +53,7 @@ from timeside_core.errors import (
 )
 
 _log = logging.getLogger(__name__)
+_Found = TypeVar("_Found")
 
 _FETCH_GRACE_S = 0.5
 """A rebalance can hold up a fetch beyond its own limit; past this grace the fetch is given up, and loses nothing."""
@@ -581,15 +582,13 @@ class KafkaAdmin:
             if code != kafka_errors.TopicAlreadyExistsError.errno:
                 _raise_for(code, f"making {name!r}", message[0] if message else None)
         async with self._asking(f"for {topic.name!r}"):
-            while True:
-                if topic.name in await self.topics():
-                    return
-                await asyncio.sleep(self._brokers.settings.retry_s)
+            await self._seen(lambda found: topic.name in found, self.topics)
 
     async def add_partitions(self, topic: str, count: int) -> None:
         """Raise the count of a topic's partitions."""
         async with self._asking(f"for partitions of {topic!r}"):
             await self._client.create_partitions({topic: NewPartitions(count)})
+            await self._seen(lambda found: topic in found and found[topic][0] == count, self.topics)
 
     async def set_configs(self, topic: str, configs: Mapping[str, str]) -> None:
         """Set all that is set for a topic itself: what is not among it goes back to the broker's default."""
@@ -599,6 +598,8 @@ class KafkaAdmin:
         for response in responses:
             for code, message, *_ in response.resources:
                 _raise_for(code, f"setting {topic!r}", message)
+        async with self._asking(f"for what is set for {topic!r}"):
+            await self._seen(lambda found: found[topic] == configs, lambda: self.configs([topic]))
 
     async def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The offsets a group has committed."""
@@ -613,6 +614,13 @@ class KafkaAdmin:
         """Drop the records before these offsets."""
         async with self._asking("to drop records"):
             await self._client.delete_records({_tp(p): RecordsToDelete(offset) for p, offset in before.items()})
+
+    async def _seen(self, wanted: Callable[[_Found], bool], look: Callable[[], Awaitable[_Found]]) -> None:
+        """Wait until brokers show what a controller has accepted: they learn of it a little later."""
+        while True:
+            if wanted(await look()):
+                return
+            await asyncio.sleep(self._brokers.settings.retry_s)
 
     def _asking(self, what: str) -> "contextlib.AbstractAsyncContextManager[None]":
         return _translated(self._brokers.settings.request_s, f"Kafka at {self._brokers.bootstrap} was asked {what}")
