@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
 
-.PHONY: help venv run test check bench lock clean
+.PHONY: help venv run test check conveyor bench lock clean
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,10 @@ test: venv  ## All checks and tests, on every Python interpreter found.
 check: venv  ## Format, lint, types, import contracts, unit and contract tests.
 	@scripts/check $(VENV)
 	@$(BIN)/python -m pytest -q -n 2 -m "not integration"
+
+conveyor: venv  ## A recording (FILE=…) through all services over Kafka and PostgreSQL; compares with one process.
+	@test -n "$(FILE)" || { mkdir -p $(OUT); $(BIN)/python -m timeside.sample $(OUT)/sample.flac; }
+	@$(BIN)/python -m tests.support.conveyor $(or $(FILE),$(OUT)/sample.flac)
 
 bench: venv  ## Measure CPU time and memory; writes docs/benchmarks.md.
 	@$(BIN)/python -m benchmarks

@@ -7,6 +7,7 @@ that runs all processors of a plan in one engine, so that equal inputs are compu
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from timeside_core import topics
@@ -55,7 +56,7 @@ def opener(settings: Mapping[str, Any], on_step: OnStep) -> Opener:
 
 
 STAGES = (
-    DECODER,
+    replace(DECODER, group=f"ts.{POOL}"),
     BlockStage(
         pool=POOL,
         factory="timeside.worker:opener",

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import kafka, services
+from tests.support import conveyor, kafka, services
 from tests.support.plans import command
 from tests.support.stages import PCM, Collected, all_done, blocks, kept, processors, recording, same, send, stored
 
 from timeside_core import topics
 from timeside_core.bus import Bus, BusSettings
 from timeside_core.bus.kafka import KafkaBus
-from timeside_core.messages import Block, Decode, Facts, Failed, Progress, encode
+from timeside_core.messages import Block, Decode, Facts, Failed, Lane, Progress, encode
 from timeside_core.store import Store
 from timeside_decoder.file import FileDecoder
 
@@ -47,20 +47,13 @@ def store(tmp_path: Path) -> Store:
     return Store((tmp_path / "store").as_uri())
 
 
-async def test_four_services_equal_a_run_in_one_process(
-    tmp_path: Path, broker: kafka.Broker, bus: Bus, store: Store
+@pytest.mark.parametrize("lane", ["interactive", "bulk"])
+async def test_what_is_asked_of_the_platform_equals_a_run_in_one_process(
+    tmp_path: Path, broker: kafka.Broker, lane: Lane
 ) -> None:
-    path = recording(tmp_path / "a.wav")
-    wanted = processors("level", "spectral_centroid", "waveform_analyzer")
-    encoder = processors("flac_encoder")
-    decode = command(kept(store, path), [*wanted, *encoder], partition=1)
-    async with Collected(bus, topics.RESULT) as results:
-        with services.running(tmp_path, broker.bootstrap, "decoder", "analyzer", "grapher", "encoder") as running:
-            await send(bus, decode)
-            await results.until(lambda messages: sum(each.kind in ("done", "derived") for each in messages) == 4)
-            assert {name: each.stop() for name, each in running.items()} == dict.fromkeys(running, 0)
-    for processor, done in zip(wanted, results.done(decode.run.run_id), strict=True):
-        same(stored(store, done), (FileDecoder(path) | processor).run())
+    """Through dispatcher, four services (or one worker), recorder and PostgreSQL."""
+    found, _ = await conveyor.compared(recording(tmp_path / "a.wav"), tmp_path, broker.bootstrap, lane)
+    assert not found
 
 
 async def test_runs_survive_the_kill_of_an_analyzer(

@@ -19,7 +19,7 @@ STOP_LIMIT_S = 30.0
 
 @dataclass
 class Service:
-    """A process: `python -m timeside_<name>`."""
+    """A process: `python -m timeside_<name>`, or the fused `worker`."""
 
     name: str
     environ: dict[str, str]
@@ -31,7 +31,8 @@ class Service:
         """Start it; `wait_ready` follows."""
         self.port = _free_port()
         environ = {**os.environ, **self.environ, "TIMESIDE_PORT": str(self.port), "TIMESIDE_HOST": "127.0.0.1"}
-        command = [sys.executable, "-m", f"timeside_{self.name}"]
+        module = "timeside.worker" if self.name == "worker" else f"timeside_{self.name}"
+        command = [sys.executable, "-m", module]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 

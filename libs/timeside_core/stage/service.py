@@ -91,6 +91,8 @@ class CommandStage:
     topics: frozenset[str]
     files: Callable[[StageSettings], Files]
     is_sandboxed: bool = False
+    group: str = ""
+    """Of its consumers; after its name where not given."""
 
     def work(self, bus: Bus, settings: StageSettings) -> Work:
         """Its work on a bus."""
@@ -105,7 +107,7 @@ class CommandStage:
         return Commands(
             bus,
             tuple(self.command_topic(lane) for lane in settings.lanes),
-            group=f"ts.{self.name}",
+            group=self.group or f"ts.{self.name}",
             kind=kind,
             outbox=Outbox(bus, self.name, settings),
             settings=settings,
