@@ -260,5 +260,5 @@ async def _in_thread(call: Callable[[bytes], None], piece: bytes) -> None:
     try:
         await asyncio.shield(running)
     except asyncio.CancelledError:
-        await asyncio.wait([running])
+        await asyncio.gather(running, return_exceptions=True)
         raise

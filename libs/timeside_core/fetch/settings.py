@@ -19,9 +19,9 @@ class FetchSettings(BaseModel):
     ports: frozenset[Port] = frozenset({80, 443})
     """Ports that are connected to: those of the web, so that a URL cannot speak to a mail server or a database."""
     allowed_hosts: frozenset[str] = frozenset()
-    """Names that may have any address, and whose owners are trusted with it: servers of an intranet."""
+    """Names that may have any address: servers of an intranet. Strangers' URLs then reach all that these serve."""
     allowed_networks: tuple[Network, ...] = ()
-    """Networks that may be connected to although the internet does not reach them."""
+    """Networks that may be connected to although the internet does not reach them; the same holds of them."""
     denied_networks: tuple[Network, ...] = ()
     """Networks that the internet reaches but a URL must not: public addresses of one's own platform."""
     ca_file: FilePath | None = None

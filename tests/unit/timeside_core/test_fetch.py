@@ -209,7 +209,7 @@ async def test_other_statuses_than_2xx_are_errors(status):
     ],
 )
 async def test_answers_out_of_bounds_leave_nothing(answer, kind, tmp_path):
-    times = {"read_s": 0.2, "head_s": 0.4, "total_s": 0.6} if kind == "slow" else {}
+    times = {"read_s": 0.2, "head_s": 0.4, "total_s": 0.6, "least_bytes_per_s": 0} if kind == "slow" else {}
     assert (await failure(answer, tmp_path / "media", max_bytes=100_000, **times)).kind == kind
     assert list(tmp_path.iterdir()) == []
 

@@ -11,6 +11,7 @@ from tests.support import http
 from timeside_core.errors import FetchError
 from timeside_core.fetch import Fetcher, FetchSettings
 from timeside_core.fetch.addresses import address_refusal
+from timeside_core.fetch.connect import GuardedBackend, RefusalError
 from timeside_core.fetch.urls import literal, shown, vetted_url
 
 HOSTILE = [
@@ -195,6 +196,17 @@ async def test_no_hostile_url_reaches_a_listener():
         for host in ("127.0.0.1", "[::1]", "music.org"):
             assert await allowed.read(listener.url(host=host)) == b"reached"
         assert listener.connections == 3
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "10.0.0.1", "localhost", "2130706433", "music.org"])
+async def test_connections_are_vetted_whoever_asks_for_them(host):
+    async with http.serving(http.body(b"reached")) as listener:
+        backend = GuardedBackend(FetchSettings(ports=frozenset({listener.port})), anything_is_loopback)
+        with pytest.raises(RefusalError):
+            await backend.connect_tcp(host, listener.port)
+        with pytest.raises(RefusalError, match="port 22"):
+            await backend.connect_tcp("8.8.8.8", 22)
+    assert listener.connections == 0
 
 
 @pytest.mark.parametrize("address", UNREACHABLE)
