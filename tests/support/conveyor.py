@@ -2,9 +2,9 @@
 
     python -m tests.support.conveyor FILE [--bulk]
 
-Decoder, analyzer, grapher and encoder are processes of their own (in the bulk lane one worker does it all); between them
-and PostgreSQL, dispatcher and recorder over a real Kafka broker. What was recorded is read back from the store and
-compared with a run here, bit by bit.
+Decoder, analyzer, grapher and encoder are processes of their own (in the bulk lane one worker does it all). Between
+them and PostgreSQL lie dispatcher and recorder, over a real Kafka broker. What was recorded is read back from the store
+and compared with a run here, bit by bit.
 """
 
 import asyncio
