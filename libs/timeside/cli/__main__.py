@@ -7,7 +7,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads 
 
 import typer
 
-from timeside.cli import analyze, draw, info, plugin, processors, transcode
+from timeside.cli import analyze, draw, info, letters, plugin, processors, store, transcode
 from timeside_core.errors import TimesideError
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app.command("transcode")(transcode.transcode)
 app.command("info")(info.info)
 app.command("processors")(processors.processors)
 app.command("new-plugin")(plugin.new_plugin)
+app.add_typer(store.app, name="store")
+app.add_typer(letters.app, name="letters")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Objects under a URL: a folder (`file://`) or a bucket (`s3://`), by the same few calls."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
@@ -79,6 +79,11 @@ class Objects:
         for batch in listed(self.backend, prefix or None):
             for each in batch:
                 yield each["path"], each["size"], each["last_modified"].timestamp()
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """Names of the folders directly below a name, sorted."""
+        listed: Any = vars(obstore)["list_with_delimiter"]  # its type is partly unknown
+        return sorted(listed(self.backend, prefix)["common_prefixes"])
 
     def delete(self, name: str) -> None:
         """Remove an object; nothing happens where there is none."""

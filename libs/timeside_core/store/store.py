@@ -97,18 +97,26 @@ class Store:
     def sweep(
         self, known: Callable[[str], bool], *, dry_run: bool, grace_s: float = GRACE_S
     ) -> Iterator[tuple[str, int]]:
-        """Remove results that nobody knows (`known` is asked by prefix) and that are older than the grace.
+        """Remove results and derived files that nobody knows, if they are older than the grace.
 
-        Yields name and size of each object removed, or that would be.
+        `known` is asked by the prefix of a result's arrays, or by the name of a file; names that share the first two
+        digits of their media come together. Yields name and size of each object removed, or that would be.
         """
+        for folder, parts in (("results/v1", 8), ("derived", 7)):
+            for shard in self.objects.folders(folder):
+                yield from self._sweep(shard, parts, known, dry_run=dry_run, grace_s=grace_s)
+
+    def _sweep(
+        self, below: str, parts: int, known: Callable[[str], bool], *, dry_run: bool, grace_s: float
+    ) -> Iterator[tuple[str, int]]:
         newest: dict[str, float] = {}
         objects: dict[str, list[tuple[str, int]]] = {}
-        for name, size, changed in self.objects.list("results"):
-            prefix = "/".join(name.split("/")[:8])
-            newest[prefix] = max(newest.get(prefix, 0.0), changed)
-            objects.setdefault(prefix, []).append((name, size))
-        for prefix, orphans in objects.items():
-            if newest[prefix] > time.time() - grace_s or known(prefix):
+        for name, size, changed in self.objects.list(below):
+            kept_as = "/".join(name.split("/")[:parts])
+            newest[kept_as] = max(newest.get(kept_as, 0.0), changed)
+            objects.setdefault(kept_as, []).append((name, size))
+        for kept_as, orphans in objects.items():
+            if newest[kept_as] > time.time() - grace_s or known(kept_as):
                 continue
             for name, size in orphans:
                 if not dry_run:

@@ -250,6 +250,12 @@ async def recorded(session: AsyncSession, bus: str) -> dict[Partition, int]:
 _RECORDED = text("SELECT topic, partition, next_offset FROM recorder_offset WHERE bus = :bus")
 
 
+async def object_names(session: AsyncSession, below: str) -> frozenset[str]:
+    """Names in the store, of those that begin so, that results know."""
+    names = select(Result.object_name).where(Result.object_name.startswith(below, autoescape=True))
+    return frozenset(name for name in await session.scalars(names) if name is not None)
+
+
 async def _count_in_tasks(session: AsyncSession, results: Collection[UUID]) -> None:
     if not results:
         return
