@@ -155,13 +155,13 @@ async def test_a_full_disk_fails_the_attempt(tmp_path: Path, broker: kafka.Broke
             await results.until(all_done([decode]))
 
 
-def test_a_missing_topic_ends_the_service_with_its_name(tmp_path: Path) -> None:
-    with kafka.running() as empty:
-        service = services.Service("analyzer", services.environ(tmp_path, empty.bootstrap), tmp_path / "log")
-        service.start()
-        assert service.process is not None
-        assert service.process.wait(60) == 1
-    assert "ts.pcm.analyzer.interactive" in service.log.read_text()
+def test_a_missing_topic_ends_the_service_with_its_name(tmp_path: Path, broker: kafka.Broker) -> None:
+    environ = services.environ(tmp_path, broker.bootstrap) | {"TIMESIDE_POOL": "nobody"}
+    service = services.Service("analyzer", environ, tmp_path / "log")
+    service.start()
+    assert service.process is not None
+    assert service.process.wait(60) == 1
+    assert "ts.pcm.nobody.interactive" in service.log.read_text()
     assert "Traceback" not in service.log.read_text()
 
 

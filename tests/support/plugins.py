@@ -2,16 +2,20 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from timeside_analyzer.stage import STAGE
 from timeside_analyzer.stage import opener as analyzer_opener
-from timeside_core import Analyzer, Array, Framewise, Mono, Value
-from timeside_core.stage.handler import OnStep, Opener
+from timeside_core import Analyzer, Array, Framewise, Mono, Value, topics
+from timeside_core.ids import uuid7
+from timeside_core.messages import Decode, Failed
+from timeside_core.stage.handler import Handler, OnStep, Opener, Outgoing
 from timeside_core.stage.service import BlockStage
+from timeside_decoder.stage import STAGE as DECODER
 
 
 class _Counting(Analyzer):
@@ -75,4 +79,17 @@ def opener(settings: Mapping[str, Any], on_step: OnStep) -> Opener:
     return analyzer_opener(settings, on_step)
 
 
+class Forging(Handler):
+    """What a decoder would do that hostile media have taken: fail the run of somebody else."""
+
+    def handle(self, message: Decode) -> Iterator[Outgoing]:
+        failed = Failed(run_id=uuid7(), attempt=1, stage="decoder", code="forged", reason="", retriable=False)
+        yield Outgoing(topics.RESULT, failed)
+
+
+def forging_opener(settings: Mapping[str, Any], on_step: OnStep) -> Opener:
+    return lambda _, __: Forging()
+
+
+FORGER = replace(DECODER, factory="tests.support.plugins:forging_opener")
 ANALYZER = BlockStage(pool=STAGE.pool, factory="tests.support.plugins:opener", topics=STAGE.topics)

@@ -307,7 +307,7 @@ class Blocks:
             self._drop(self._parts.pop(partition))
         for partition in partitions:
             part = self._parts.get(partition)
-            committed = await consumer.committed(partition)
+            committed = await _committed(consumer, partition)
             if part is not None and committed == part.committed:
                 consumer.seek(partition, _next(part))
                 continue
@@ -326,3 +326,12 @@ class Blocks:
 def _next(part: _Part) -> int:
     """Offset of the next record to be read."""
     return part.pending[-1][0].offset + 1 if part.pending else part.follower.position
+
+
+async def _committed(consumer: Consumer, partition: Partition) -> int | None:
+    """What the group has committed, however long the bus is away."""
+    while True:
+        try:
+            return await consumer.committed(partition)
+        except BusUnavailableError as error:
+            _log.warning("%s", error)

@@ -121,7 +121,10 @@ class Child:
 
     def _end(self, job: int) -> None:
         if (handler := self._handlers.pop(job, None)) is not None:
-            handler.close()
+            try:
+                handler.close()
+            except Exception as error:  # of one run; others go on
+                _log.error("a handler could not be closed", exc_info=error)
 
 
 def _explained(error: Exception) -> dict[str, Any]:

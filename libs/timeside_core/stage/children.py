@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 from timeside_core.errors import PoisonError, TimesideError
+from timeside_core.messages import decode
 from timeside_core.stage.child import BLAME_BYTES
 from timeside_core.stage.metrics import CHILD_DEATHS
 from timeside_core.stage.pipe import AsyncPipe, Header
@@ -77,7 +78,6 @@ class Job:
     attempt: int
     child: "Child"
     send: Send = field(repr=False)
-    alone: bool
     began: float = field(default_factory=time.monotonic)
     outcome: "asyncio.Future[Outcome]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     last: dict[tuple[str, int | None], memoryview] = field(default_factory=dict[tuple[str, int | None], memoryview])
@@ -257,6 +257,8 @@ class Child:
     async def _send(self, job: Job, topic: str, partition: int | None, payload: memoryview) -> None:
         if not any(topic == family or topic.startswith(f"{family}.") for family in self._kind.topics):
             raise PoisonError(f"topic {topic!r} is none of {sorted(self._kind.topics)}")
+        if self._kind.readable is not None:
+            _check_run(job, topic, payload)
         if not job.outcome.done():
             await job.send(job, topic, partition, payload)
 
@@ -293,6 +295,13 @@ class Child:
             return str(note.get("step", "")), int(note["job"]), tuple(int(each) for each in note.get("processors", ()))
         except (ValueError, KeyError, TypeError):
             return "", 0, ()
+
+
+def _check_run(job: Job, topic: str, payload: memoryview) -> None:
+    """Raise `PoisonError` unless a message is one, and about the job's run: hostile media may have taken the child."""
+    message = decode(topic, payload)
+    if (message.run_id, message.attempt) != (job.run_id, job.attempt):
+        raise PoisonError(f"a message about run {message.run_id} is not for a child that works on {job.run_id}")
 
 
 def _cause_of(status: int) -> str:
@@ -338,13 +347,13 @@ class Children:
         """Children that do nothing."""
         return sum(not child.jobs and not child.is_dead for child in self._shared)
 
-    def begin(self, run_id: UUID, attempt: int, send: Send, *, alone: bool = False) -> Job:
+    def begin(self, run_id: UUID, attempt: int, send: Send) -> Job:
         """A job in the child with the fewest; from some attempt on, in a child of its own."""
-        alone = alone or attempt >= self._settings.alone_from_attempt
         self._replace()
-        child = self._alone() if alone else min(self._shared, key=lambda each: (each.is_dead, len(each.jobs)))
+        is_alone = attempt >= self._settings.alone_from_attempt
+        child = self._alone() if is_alone else min(self._shared, key=lambda each: (each.is_dead, len(each.jobs)))
         self._numbers += 1
-        job = Job(self._numbers, run_id, attempt, child, send, alone)
+        job = Job(self._numbers, run_id, attempt, child, send)
         if child.is_dead:
             job.end(Outcome(kind="died", code="crashed", reason="its process had just died"))
             return job

@@ -7,12 +7,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 from timeside_core.bus import Bus, Consumer, Partition, Record
-from timeside_core.errors import BusUnavailableError, PoisonError, StaleMemberError, TimesideError
+from timeside_core.errors import BusUnavailableError, PoisonError, StaleMemberError, StoreError
 from timeside_core.messages import Decode, Failed, Run, RunRef, decode
 from timeside_core.stage.children import Children, Job, Kind
 from timeside_core.stage.metrics import RUNS
@@ -33,11 +34,11 @@ class Files(Protocol):
     """Folders that a sandboxed child reads."""
 
     def prepare(self, command: Any) -> Mapping[str, Any]:
-        """Fetch; what it returns goes along with the command. Raises `TimesideError`."""
+        """Fetch; what it returns goes along with the command. Raises `StoreError`."""
         ...
 
     def release(self, command: Any) -> None:
-        """The command is done with what was fetched."""
+        """The command is done with what was fetched, if anything was."""
 
 
 class NoFiles:
@@ -54,6 +55,21 @@ class NoFiles:
 
     def release(self, command: Any) -> None:
         """Nothing is released."""
+
+
+@dataclass(eq=False, slots=True)
+class _Open:
+    """A command that is at work."""
+
+    ref: RunRef
+    job: Job | None = None
+    """Once a child has it."""
+    is_cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+        if self.job is not None:
+            self.job.cancel()
 
 
 class Commands:
@@ -74,8 +90,7 @@ class Commands:
         self.outbox, self._settings, self._files = outbox, settings, files
         self._changed = asyncio.Event()
         self.children = Children(kind, settings, changed=self._changed.set)
-        self._open: dict[UUID, tuple[RunRef, Job | None]] = {}
-        self._cancelled: set[UUID] = set()
+        self._open: list[_Open] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._drain_until: float | None = None
         self._urgent = 0
@@ -84,14 +99,13 @@ class Commands:
     @property
     def runs(self) -> list[RunRef]:
         """What is at work here."""
-        return [ref for ref, _ in self._open.values()]
+        return [each.ref for each in self._open]
 
     def cancel(self, run_id: UUID) -> None:
         """Nobody wants that run any more."""
-        if run_id in self._open:
-            self._cancelled.add(run_id)
-            if (job := self._open[run_id][1]) is not None:
-                job.cancel()
+        for each in self._open:
+            if each.ref.run_id == run_id:
+                each.cancel()
 
     def drain(self, within_s: float) -> None:
         """Take nothing new; `run` returns once what is open has ended, or after that time."""
@@ -146,16 +160,16 @@ class Commands:
         if not await self._accepted(consumer, record) or command is None:
             return
         run = command.run if isinstance(command, Decode) else command
-        if run.run_id in self._open:
-            if run.attempt <= self._open[run.run_id][0].attempt:
-                return  # handed out twice
-            self.cancel(run.run_id)  # the dispatcher has given up the attempt at hand
+        if any(each.ref.run_id == run.run_id and each.ref.attempt >= run.attempt for each in self._open):
+            return  # handed out twice
+        self.cancel(run.run_id)  # the dispatcher has given up the attempt at hand, if there is one
         ref = RunRef(run_id=run.run_id, attempt=run.attempt)
         if isinstance(run, Run) and run.deadline is not None and run.deadline < datetime.now(UTC):
             await self.outbox.tell(self._failed(ref, "deadline", f"its deadline {run.deadline} has passed"))
             return
-        self._open[run.run_id] = (ref, None)
-        task = asyncio.create_task(self._do(ref, command, record))
+        opened = _Open(ref)
+        self._open.append(opened)
+        task = asyncio.create_task(self._do(opened, command, record))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -171,26 +185,23 @@ class Commands:
             else:
                 return True
 
-    async def _do(self, ref: RunRef, command: Any, record: Record) -> None:
+    async def _do(self, opened: _Open, command: Any, record: Record) -> None:
         """Fetch, have a child do it, report what went wrong; done when all that was sent is kept."""
         try:
             prepared = await asyncio.to_thread(self._files.prepare, command)
-        except TimesideError as error:
-            await self.outbox.tell(self._failed(ref, "store", str(error)[:4096]))
-        else:
-            await self._done_by_child(ref, record, prepared)
+            await self._done_by_child(opened, record, prepared)
+        except StoreError as error:
+            await self.outbox.tell(self._failed(opened.ref, "store", str(error)[:4096]))
+        finally:
             await asyncio.to_thread(self._files.release, command)
-        if self._open.get(ref.run_id, (None,))[0] is ref:
-            del self._open[ref.run_id]
-        self._cancelled.discard(ref.run_id)
+        self._open.remove(opened)
         self._changed.set()
 
-    async def _done_by_child(self, ref: RunRef, record: Record, prepared: Mapping[str, Any]) -> None:
-        job = self.children.begin(ref.run_id, ref.attempt, self.outbox.send)
-        if self._open.get(ref.run_id, (None,))[0] is ref:
-            self._open[ref.run_id] = (ref, job)
+    async def _done_by_child(self, opened: _Open, record: Record, prepared: Mapping[str, Any]) -> None:
+        job = self.children.begin(opened.ref.run_id, opened.ref.attempt, self.outbox.send)
+        opened.job = job
         job.give("open", record.partition.topic, record.value, prepared=dict(prepared))
-        if ref.run_id in self._cancelled:
+        if opened.is_cancelled:
             job.cancel()
         outcome = await job.outcome
         if outcome.kind == "died":

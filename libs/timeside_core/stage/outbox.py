@@ -60,25 +60,19 @@ class Outbox:
         await self._bus.publish(topic, encode(message), key=(key or getattr(message, "run_id", self.worker)).bytes)
 
     async def fail(self, job: Job, outcome: Outcome) -> None:
-        """Report that a job did not come to its end."""
-        lasting = job.alone and outcome.kind == "died"  # alone, so it was this one; tried often enough
+        """Report that a job did not come to its end, and which processor is to blame, if one is."""
         failed = Failed(
             run_id=job.run_id,
             attempt=job.attempt,
             stage=self.stage,
+            processor=outcome.processors[0] if outcome.processors else None,
             code=outcome.code or "internal",
             reason=outcome.reason,
-            retriable=outcome.retriable and not lasting,
+            retriable=outcome.retriable,
         )
-        _log.warning(
-            "%s", failed.reason, extra={"run_id": str(job.run_id), "attempt": job.attempt, "code": failed.code}
-        )
-        for index in outcome.processors:
-            await self.tell(failed.model_copy(update={"processor": index}))
-        if not outcome.processors:
-            await self.tell(failed)
-        elif lasting:  # the processors are to blame, and the run may go on without them
-            await self.tell(failed.model_copy(update={"retriable": True}))
+        extra = {"run_id": str(job.run_id), "attempt": job.attempt, "code": failed.code}
+        _log.warning("%s", failed.reason, extra=extra)
+        await self.tell(failed)
 
     async def break_off(self, job: Job, outcome: Outcome) -> None:
         """End the streams of a decoding whose child died, so that nobody waits for the rest."""

@@ -18,7 +18,15 @@ import numpy as np
 from pydantic import Field
 
 from timeside_core import Array, Mono, topics
-from timeside_core.errors import LimitError, MediaError, NoAudioError, PipelineError, SegmentError, TimesideError
+from timeside_core.errors import (
+    LimitError,
+    MediaError,
+    NoAudioError,
+    PipelineError,
+    SegmentError,
+    StoreError,
+    TimesideError,
+)
 from timeside_core.messages import (
     Block,
     BlockForm,
@@ -285,7 +293,7 @@ class MediaFiles:
         """Fetch the media; raises `StoreError`."""
         source = command.run.plan.source
         if not isinstance(source, StoredMedia):
-            raise MediaError(f"{source.url}: live sources are decoded by another deployment")
+            raise StoreError(f"{source.url}: live sources are decoded by another deployment")
         with self._lock:
             self._used[source.sha256] += 1
         return {"path": str(self._store.media_file(source.sha256, self._scratch))}
@@ -293,7 +301,8 @@ class MediaFiles:
     def release(self, command: Decode) -> None:
         """Remove the copy, once no other command reads it."""
         source = command.run.plan.source
-        assert isinstance(source, StoredMedia)
+        if not isinstance(source, StoredMedia):
+            return
         with self._lock:
             self._used[source.sha256] -= 1
             if not self._used[source.sha256]:

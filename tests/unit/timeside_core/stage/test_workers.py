@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.plans import command
-from tests.support.plugins import ANALYZER, Crashing, Hanging, Hogging, Slow
+from tests.support.plugins import ANALYZER, FORGER, Crashing, Hanging, Hogging, Slow
 from tests.support.stages import (
     PCM,
     Collected,
@@ -28,7 +28,7 @@ from timeside_core import topics
 from timeside_core.bus import Bus, Partition
 from timeside_core.bus.memory import MemoryBus
 from timeside_core.ids import uuid7
-from timeside_core.messages import Block, BlockKind, Cancel, DeadLetter, Decode, Failed, Gap, Lost, encode
+from timeside_core.messages import Block, BlockKind, Cancel, DeadLetter, Decode, Facts, Failed, Gap, Lost, encode
 from timeside_core.pipeline import Decoder
 from timeside_core.processor import Processor
 from timeside_core.stage.service import Worker
@@ -135,16 +135,39 @@ async def test_a_dying_child_names_the_processor(
         await results.until(all_done([again]))
 
 
-async def test_the_third_attempt_is_alone_and_the_last(tmp_path: Path, settings: StageSettings, store: Store) -> None:
+async def test_the_third_attempt_has_no_company(tmp_path: Path, settings: StageSettings, store: Store) -> None:
     path = recording(tmp_path / "a.wav")
     third = command(kept(store, path), [Crashing(), *processors("level")], attempt=3)
     bystander = command(kept(store, path), processors("level"))
     async with memory_bus() as bus, Collected(bus, topics.RESULT) as results, working(bus, [ANALYZER], settings):
         blocks = stream(bystander, path)
         await publish(bus, blocks[0], *stream(third, path), *blocks[1:])
-        messages = await results.until(all_done([bystander]))
-    failed = [(each.processor, each.retriable) for each in messages if isinstance(each, Failed)]
-    assert failed == [(0, False), (None, True)]
+        await results.until(all_done([bystander]))
+        messages = await results.until(some(Failed))
+    assert [(each.run_id, each.processor) for each in messages if isinstance(each, Failed)] == [(third.run.run_id, 0)]
+
+
+async def test_a_higher_attempt_replaces_the_one_at_work(tmp_path: Path, settings: StageSettings, store: Store) -> None:
+    path = recording(tmp_path / "a.wav")
+    run_id = uuid7()
+    first, second = (
+        command(kept(store, path), processors("level"), run_id=run_id, attempt=attempt) for attempt in (1, 2)
+    )
+    async with (
+        memory_bus() as bus,
+        Collected(bus, topics.RESULT) as results,
+        working(bus, [DECODER, ANALYZER], settings.model_copy(update={"children": 2})),
+    ):
+        await send(bus, first)
+        await send(bus, second)
+        messages = await results.until(
+            lambda all: (
+                any(isinstance(each, Facts) and each.final and each.attempt == 2 for each in all)
+                and bool(results.done(run_id))
+            )
+        )
+    assert not some(Failed)(messages)
+    same(stored(store, results.done(run_id)[0]), reference(path, *processors("level")))
 
 
 async def test_a_memory_hog_fails_alone(tmp_path: Path, settings: StageSettings, store: Store) -> None:
@@ -156,6 +179,15 @@ async def test_a_memory_hog_fails_alone(tmp_path: Path, settings: StageSettings,
     (failed,) = (each for each in messages if isinstance(each, Failed))
     assert (failed.processor, failed.code, failed.retriable) == (0, "memory", True)
     assert [each.processor for each in results.done(decode_.run.run_id)] == [1]
+
+
+async def test_a_decoder_speaks_of_its_own_run_only(tmp_path: Path, settings: StageSettings, store: Store) -> None:
+    decode_ = command(kept(store, recording(tmp_path / "a.wav")), processors("level"))
+    async with memory_bus() as bus, Collected(bus, topics.RESULT) as results, working(bus, [FORGER], settings):
+        await send(bus, decode_)
+        (failed,) = await results.until(some(Failed))
+    assert (failed.run_id, failed.code, failed.retriable) == (decode_.run.run_id, "crashed", True)
+    assert "sent what it must not" in failed.reason
 
 
 async def test_two_decoders_of_a_run_never_mix(tmp_path: Path, settings: StageSettings, store: Store) -> None:
