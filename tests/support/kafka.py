@@ -17,7 +17,6 @@ import socket
 import subprocess
 import tempfile
 import time
-import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -147,7 +146,7 @@ def start(folder: Path | None = None) -> Broker:
     values = {"folder": folder, "port": port, "controller_port": controller_port}
     (folder / "server.properties").write_text(PROPERTIES.format(**values))
     (folder / "log4j2.properties").write_text(LOG4J.format(**values))
-    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    cluster = urlsafe_b64encode(b"T" + os.urandom(15)).decode().rstrip("=")  # an id must not look like an option
     arguments = ("format", "-t", cluster, "-c", folder / "server.properties")
     if _java("kafka.tools.StorageTool", *arguments, folder=folder).wait(START_LIMIT_S):
         raise BrokerError(f"Kafka's storage could not be formatted: see {folder / 'log'}")
