@@ -1,7 +1,7 @@
 """Fixtures that several packages' tests share."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from tests.support import kafka, postgres
@@ -28,7 +28,7 @@ def postgres_server() -> Iterator[postgres.Server]:
 
 
 @pytest.fixture
-def database_url(postgres_server: postgres.Server) -> Iterator[str]:
+async def database_url(postgres_server: postgres.Server) -> AsyncIterator[str]:
     """Address of a database of the test's own, with all migrations."""
-    with postgres_server.database() as url:
+    async with postgres_server.database() as url:
         yield url

@@ -3,8 +3,8 @@
 import asyncio
 import itertools
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from sqlalchemy import make_url, text
@@ -26,15 +26,15 @@ class Server:
         self.postgres = postgres
         asyncio.run(self._upgrade())
 
-    @contextmanager
-    def database(self) -> Generator[str]:
+    @asynccontextmanager
+    async def database(self) -> AsyncGenerator[str]:
         """Address of a fresh copy, removed afterwards."""
         name = f"test_{next(_numbers)}"
-        asyncio.run(self._execute(f"CREATE DATABASE {name} TEMPLATE timeside"))
+        await self._execute(f"CREATE DATABASE {name} TEMPLATE timeside")
         try:
             yield make_url(self.postgres.url).set(database=name).render_as_string(hide_password=False)
         finally:
-            asyncio.run(self._execute(f"DROP DATABASE {name} WITH (FORCE)"))
+            await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     async def _upgrade(self) -> None:
         database = Database(self.postgres.url)

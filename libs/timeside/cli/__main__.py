@@ -7,7 +7,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads 
 
 import typer
 
-from timeside.cli import analyze, draw, info, letters, plugin, processors, store, transcode
+from timeside.cli import analyze, db, draw, info, letters, plugin, processors, store, topics, transcode
 from timeside_core.errors import TimesideError
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ app.command("processors")(processors.processors)
 app.command("new-plugin")(plugin.new_plugin)
 app.add_typer(store.app, name="store")
 app.add_typer(letters.app, name="letters")
+app.add_typer(db.app, name="db")
+app.add_typer(topics.app, name="topics")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -121,24 +122,27 @@ class Database:
             )
 
     async def wait(self, limit_s: float) -> None:
-        """Wait until it answers and its tables are those of this program."""
-        try:
-            async with asyncio.timeout(limit_s):
-                await self._until_ready()
-        except TimeoutError:
-            raise DatabaseError(f"{self} was not ready within {limit_s:g} s") from None
+        """Wait until it answers and its tables are those of this program; raises `DatabaseError`."""
+        await self._patiently(self.check, limit_s)
 
-    async def _until_ready(self) -> None:
-        said = ""
+    async def wait_and_upgrade(self, limit_s: float) -> str:
+        """Wait until it answers, then bring its tables to those of this program; returns the revision."""
+        return await self._patiently(self.upgrade, limit_s)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[Answer]], limit_s: float) -> Answer:
+        deadline, said = time.monotonic() + limit_s, ""
         while True:
             try:
-                return await self.check()
+                return await ask()
             except Exception as error:
                 if not isinstance(error, SchemaError) and not is_away(error):
                     raise
-                if str(error) != said:
-                    _log.warning("waiting for %s: %s", self, error)
-                said = str(error)
+                reason = str(error).split("\n", 1)[0]
+                if time.monotonic() > deadline:
+                    raise DatabaseError(f"{self} was not ready within {limit_s:g} s: {reason}") from error
+                if reason != said:
+                    _log.warning("waiting for %s: %s", self, reason)
+                said = reason
             await asyncio.sleep(self.settings.retry_s)
 
     def __str__(self) -> str:

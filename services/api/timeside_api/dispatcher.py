@@ -23,6 +23,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
+from uuid import UUID
 
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -101,12 +102,16 @@ class Dispatcher:
         self._ticked_at = self._measured_at = -math.inf
         self._is_heard = False
         """Whether the last tick was kept in time, so that workers could be heard since."""
+        self.is_ready = False
+        """Whether it is at work, or ready to be when it is its turn."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop; while the bus or the database is away it waits, and goes on by itself."""
         while not stop.is_set():
             try:
-                if await self.take():
+                active = await self.take()
+                self.is_ready = True
+                if active:
                     busy = await self.turn()
                     await self._pause(0.0 if busy else self._settings.poll_s, stop)
                 else:
@@ -114,6 +119,7 @@ class Dispatcher:
             except Exception as error:
                 if not is_away(error) and not isinstance(error, BusError):
                     raise
+                self.is_ready = False
                 _log.warning("the dispatcher waits: %s", error)
                 await self._pause(self._settings.retry_s, stop)
         await self.release()
@@ -289,13 +295,13 @@ class Dispatcher:
         async with self._transaction() as session:
             await self._again(session, await queue.expired(session, tick.sent_at), cause)
 
-    async def _again(self, session: AsyncSession, run_ids: Collection[Any], cause: str, *, lost: bool = False) -> None:
+    async def _again(self, session: AsyncSession, run_ids: Collection[UUID], cause: str, *, lost: bool = False) -> None:
         if not run_ids:
             return
         ledger = Ledger(session, self._settings)
         for run in await ledger.lock(run_ids):
             _log.warning("run %s is handed out again: %s", run.id, cause)
-            await ledger.again(run, cause, blameless=lost)
+            await (ledger.again_at_once(run, cause) if lost else ledger.again(run, cause))
         await ledger.close()
 
     async def _send_tick(self) -> _Tick:

@@ -8,7 +8,7 @@ from timeside_core.audio import Segment
 from timeside_core.errors import ParameterError
 from timeside_core.key import digest
 from timeside_core.outputs import Framewise
-from timeside_core.pipeline import Encoder, plan
+from timeside_core.pipeline import Encoder, Grapher
 from timeside_core.processor import Analyzer, Effect, Processor, Step, inputs_of
 
 MAX_PROCESSORS = 256
@@ -37,11 +37,20 @@ class Asked:
 
 
 def asked(processors: Sequence[Processor], segment: Segment | None = None) -> tuple[Asked, ...]:
-    """The results that a pipeline of these processors makes, each once; of graphers, what they draw.
+    """The results of a pipeline of these processors, each once: pictures, and the results that they show, among them.
 
     Raises `ParameterError` where there are none, or more than a command can carry.
     """
-    wanted = [_asked(each.step, each.effects, segment) for each in plan(tuple(processors))]
+    effects: tuple[Effect, ...] = ()
+    wanted: list[Asked] = []
+    for processor in processors:
+        if isinstance(processor, Effect):
+            effects = (*effects, processor)
+        elif not isinstance(processor, Analyzer | Encoder | Grapher):
+            raise ParameterError(f"{processor.label()!r} makes no result: analyzers, graphers and encoders do")
+        else:
+            drawn = inputs_of(processor) if isinstance(processor, Grapher) else ()
+            wanted += [_asked(each, effects, segment) for each in (*drawn, processor)]
     once = tuple({each.key: each for each in wanted}.values())
     if not 1 <= len(once) <= MAX_PROCESSORS:
         raise ParameterError(f"{len(once)} results of a media were asked for: 1 to {MAX_PROCESSORS} can be")
@@ -53,19 +62,21 @@ def asked(processors: Sequence[Processor], segment: Segment | None = None) -> tu
     return once
 
 
-def pool_of(step: Step) -> str:
-    """Workers that run a step: those that it, or a step that it reads, says; else the usual ones of its kind."""
-    if said := next(_said(step), ""):
+def pool_of(processor: Processor) -> str:
+    """Workers that run a processor: those that it, or a step that it reads, says; else the usual ones of its kind."""
+    if isinstance(processor, Grapher):
+        return "grapher"
+    if said := next(_said(processor), ""):
         return said
-    if isinstance(step, Encoder):
+    if isinstance(processor, Encoder):
         return "encoder"
-    return "grapher" if isinstance(step, Analyzer) and _is_displayed(step) else "analyzer"
+    return "grapher" if isinstance(processor, Analyzer) and _is_displayed(processor) else "analyzer"
 
 
-def _said(step: Step) -> Iterator[str]:
-    if step.runs_in:
-        yield step.runs_in
-    for each in inputs_of(step):
+def _said(processor: Processor) -> Iterator[str]:
+    if isinstance(processor, Step) and processor.runs_in:
+        yield processor.runs_in
+    for each in inputs_of(processor):
         yield from _said(each)
 
 
@@ -75,15 +86,15 @@ def _is_displayed(analyzer: Analyzer) -> bool:
     return any(isinstance(output, Framewise) and output.pooling != "summary" for output in outputs)
 
 
-def _asked(step: Step, effects: tuple[Effect, ...], segment: Segment | None) -> Asked:
+def _asked(processor: Processor, effects: tuple[Effect, ...], segment: Segment | None) -> Asked:
     return Asked(
-        processor=step.id,
-        version=step.version,
-        digest=digest(step, effects=effects, segment=segment),
-        parameters=step.parameters(),
+        processor=processor.id,
+        version=processor.version,
+        digest=digest(processor, effects=effects, segment=segment),
+        parameters=processor.parameters(),
         effects=tuple(_value(effect) for effect in effects),
-        pool=pool_of(step),
-        outputs=tuple(step.declared()) if isinstance(step, Analyzer) else ("",),
+        pool=pool_of(processor),
+        outputs=tuple(processor.declared()) if isinstance(processor, Analyzer) else ("",),
     )
 
 

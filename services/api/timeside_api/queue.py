@@ -141,7 +141,7 @@ async def claimed(session: AsyncSession, run_ids: Collection[UUID]) -> list[Clai
     found = await session.execute(
         select(Run, Media).join(Media, Media.sha256 == Run.media_sha256).where(*of_run).order_by(Run.id)
     )
-    runs = [(run, media) for run, media in found.tuples()]
+    runs = [(run, media) for run, media in found]
     wanted = [id for run, _ in runs for id in run.planned]
     results = {each.id: each for each in await session.scalars(select(Result).where(Result.id.in_(wanted)))}
     return [Claimed(run, media, [results[id] for id in run.planned]) for run, media in runs]

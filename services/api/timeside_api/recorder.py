@@ -28,8 +28,10 @@ from timeside_core.messages import Derived, Done, Facts, Failed, Gap, Lost, Prog
 
 GROUP = "ts.recorder"
 TOPICS = (topics.RESULT, topics.LEASE, topics.PROGRESS)
-BLAMELESS = frozenset({"handed_back", "overload", "store"})
-"""Codes of failures that are not the run's fault: its worker stops, is full, or cannot reach the store."""
+HANDED_BACK = "handed_back"
+"""Code of a failure that is none: a worker stops, and gives back what it has not begun or cannot finish in time."""
+BLAMELESS = frozenset({"overload", "store"})
+"""Codes of failures that are not the run's fault: its worker is full, or cannot reach the store."""
 COMMIT_S = 5.0
 """How often the group's offsets are committed as well: nobody reads from them, but lag is measured by them."""
 
@@ -210,7 +212,7 @@ class Recorder:
                 await runs.learn(session, run, message.facts, final=message.final)
             case Gap():
                 cause = f"{message.stage}: block {message.seq} is missing, {message.found_seq} came"
-                await ledger.again(run, cause, blameless=True)
+                await ledger.again_at_once(run, cause)
             case Failed():
                 await _failed(ledger, run, message)
         return True
@@ -226,7 +228,7 @@ class Recorder:
         again = [run for run in await ledger.lock(ids) if run.state in HELD]
         _log.error("%s has lost records: %d runs are handed out again", where, len(again))
         for run in again:
-            await ledger.again(run, f"{where} has lost records that were not read", blameless=True)
+            await ledger.again_at_once(run, f"{where} has lost records that were not read")
         return True
 
     async def _read(self, record: Record) -> Any:
@@ -258,9 +260,11 @@ class Recorder:
 
 async def _failed(ledger: Ledger, run: Run, message: Failed) -> None:
     result = None if message.processor is None else ledger.pending(run, message.processor)
-    if message.retriable:
-        cause = f"{message.stage}: {message.reason}"
-        await ledger.again(run, cause, culprit=result, blameless=message.code in BLAMELESS)
+    cause = f"{message.stage}: {message.reason}"
+    if message.code == HANDED_BACK:
+        await ledger.again_at_once(run, cause)
+    elif message.retriable:
+        await ledger.again(run, cause, culprit=result, blame=message.code not in BLAMELESS)
     elif message.processor is None:
         ledger.fail_all(run, message.code, message.reason)
     elif result is not None:

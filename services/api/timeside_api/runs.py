@@ -103,23 +103,28 @@ class Ledger:
         for result in self.pending_of(run):
             self.fail(run, result, code, reason)
 
-    async def again(self, run: Run, cause: str, *, culprit: Result | None = None, blameless: bool = False) -> None:
+    async def again(self, run: Run, cause: str, *, culprit: Result | None = None, blame: bool = True) -> None:
         """Hand a run out again; when that was the last bad end it may have, give up what is to blame, or all of it."""
         run.causes = [*run.causes, f"attempt {run.attempt}: {cause}"]
-        run.strikes += not blameless
-        AGAIN.labels("nobody" if blameless else "run").inc()
+        run.strikes += blame
+        AGAIN.labels("run" if blame else "nobody").inc()
         if run.strikes >= self._settings.max_strikes and not await self._goes_on_without(run, culprit):
-            times = f"ended badly {run.strikes} times"
-            return self.fail_all(run, "attempts", f"{times}: {'; '.join(run.causes)}")
+            return self.fail_all(run, "attempts", f"ended badly {run.strikes} times: {'; '.join(run.causes)}")
         if run.attempt >= self._settings.max_attempts:
             return self.fail_all(
                 run, "attempts", f"was handed out {run.attempt} times in vain: {'; '.join(run.causes)}"
             )
         pause_s = min(self._settings.max_pause_s, self._settings.pause_s * 2.0 ** min(30, run.attempt - 1))
         run.state, run.lease_until = RunState.QUEUED, None
-        run.not_before = func.now() + timedelta(seconds=0 if blameless else pause_s)
+        run.not_before = func.now() + timedelta(seconds=pause_s)
         self._say(run, "queued", cause)
         return None
+
+    async def again_at_once(self, run: Run, cause: str) -> None:
+        """Hand a run out again without a pause: nothing is wrong with it, and nothing to be waited for."""
+        await self.again(run, cause, blame=False)
+        if run.state is RunState.QUEUED:
+            run.not_before = func.now()
 
     def cancel(self, run: Run) -> None:
         """Nobody wants its results any more."""

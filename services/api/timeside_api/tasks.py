@@ -141,7 +141,7 @@ async def retry(session: AsyncSession, task_id: UUID) -> int:
         .order_by(TaskResult.place)
     )
     by_plan: dict[tuple[str, Segment], list[Result]] = {}
-    for result, run in failed.tuples():
+    for result, run in failed:
         by_plan.setdefault((run.media_sha256, Segment(run.first_sample, run.samples)), []).append(result)
     replaced = 0
     for (media_sha256, segment), results in by_plan.items():
@@ -232,7 +232,7 @@ async def _share(session: AsyncSession, part: Part) -> dict[tuple[str, str, str]
         tuple_(*key).in_([each.key for each in part.asked]),
     )
     rows = await session.execute(wanted.order_by(Result.id).with_for_update(read=True))
-    return {(processor, version, digest): id for id, processor, version, digest in rows.tuples()}
+    return {(processor, version, digest): id for id, processor, version, digest in rows}
 
 
 async def _start_run(session: AsyncSession, part: Part, terms: Terms, missing: Iterable[Asked]) -> None:
