@@ -3,7 +3,6 @@
 from timeside_core import Decoder, Segment
 from timeside_core.errors import SegmentError
 
-
 _MOST_SAMPLES = 1 << 53
 """Far beyond any media, and exact as a float."""
 

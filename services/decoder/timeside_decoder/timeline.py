@@ -4,8 +4,8 @@ from timeside_decoder.reader import Damage
 
 _BARE = frozenset({"mp3", "aac", "ac3", "amr"})
 """Containers that are nothing but frames: timestamps are counted, a damaged stretch counts as one frame."""
-_CLOCKED = frozenset({"matroska", "mov", "mpegts", "asf", "avi"})
-"""Containers whose timestamps may come from a clock, not from a count of samples, and jitter."""
+_CLOCKED = frozenset({"matroska", "mov", "mpegts", "asf", "avi", "alsa", "pulse"})
+"""Containers and devices whose timestamps may come from a clock, not from a count of samples, and jitter."""
 _JITTER_S = 0.1
 """Jumps up to it are no gaps in such containers, unless something was found damaged shortly before."""
 _SUSPICION_S = 1.0

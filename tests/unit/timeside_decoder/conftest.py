@@ -1,10 +1,12 @@
 """The reference signal in every format, made once."""
 
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import soundfile
 from tests.support.media import AUDIO, SAMPLERATE, SAMPLES, TAGS, VIDEO, ffmpeg, sweeps
@@ -44,3 +46,12 @@ def changed(files: Path, tmp_path: Path) -> Callable[[str, Callable[[bytearray],
         return path
 
     return change
+
+
+@pytest.fixture
+def nothing_is_left() -> Iterator[None]:
+    """No thread and no open file more than before."""
+    threads, files = set(threading.enumerate()), psutil.Process().num_fds()
+    yield
+    assert set(threading.enumerate()) <= threads
+    assert psutil.Process().num_fds() <= files
