@@ -12,7 +12,7 @@ from timeside_analyzer.stage import STAGE
 from timeside_analyzer.stage import opener as analyzer_opener
 from timeside_core import Analyzer, Array, Framewise, Mono, Value, topics
 from timeside_core.ids import uuid7
-from timeside_core.messages import Decode, Failed
+from timeside_core.messages import Decode, Failed, Progress
 from timeside_core.stage.handler import Handler, OnStep, Opener, Outgoing
 from timeside_core.stage.service import BlockStage
 from timeside_decoder.stage import STAGE as DECODER
@@ -87,9 +87,27 @@ class Forging(Handler):
         yield Outgoing(topics.RESULT, failed)
 
 
+class Endless(Handler):
+    """Never comes to an end by itself."""
+
+    def handle(self, message: Decode) -> Iterator[Outgoing]:
+        run = message.run
+        while True:
+            time.sleep(0.05)
+            yield Outgoing(
+                topics.PROGRESS,
+                Progress(run_id=run.run_id, attempt=run.attempt, stage="decoder", samples_done=0),
+            )
+
+
+def endless_opener(settings: Mapping[str, Any], on_step: OnStep) -> Opener:
+    return lambda _, __: Endless()
+
+
 def forging_opener(settings: Mapping[str, Any], on_step: OnStep) -> Opener:
     return lambda _, __: Forging()
 
 
+ENDLESS = replace(DECODER, factory="tests.support.plugins:endless_opener")
 FORGER = replace(DECODER, factory="tests.support.plugins:forging_opener")
 ANALYZER = BlockStage(pool=STAGE.pool, factory="tests.support.plugins:opener", topics=STAGE.topics)

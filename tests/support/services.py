@@ -101,12 +101,12 @@ def running(
             service.wait_ready()
         yield services
     finally:
-        for service in services.values():
-            if service.process is not None and service.process.poll() is None:
-                service.process.send_signal(signal.SIGTERM)
-        for service in services.values():
-            if service.process is not None:
-                service.stop()
+        alive = [each for each in services.values() if each.process is not None and each.process.poll() is None]
+        for service in alive:
+            service.signal(signal.SIGTERM)
+        failed = [service for service in alive if service.stop()]
+        if failed:
+            raise AssertionError("\n".join(f"{each.name} failed:\n{each.log.read_text()[-4000:]}" for each in failed))
 
 
 def environ(folder: Path, bootstrap: str) -> dict[str, str]:

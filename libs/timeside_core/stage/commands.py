@@ -204,9 +204,8 @@ class Commands:
         if opened.is_cancelled:
             job.cancel()
         outcome = await job.outcome
-        if outcome.kind == "died":
-            await self.outbox.break_off(job, outcome)
         if outcome.kind in ("failed", "died"):
+            await self.outbox.break_off(job, outcome)
             await self.outbox.fail(job, outcome)
         await job.acknowledged()
         self.outbox.forget(job)

@@ -75,7 +75,7 @@ class Outbox:
         await self.tell(failed)
 
     async def break_off(self, job: Job, outcome: Outcome) -> None:
-        """End the streams of a decoding whose child died, so that nobody waits for the rest."""
+        """End the streams of a decoding that its child did not end, so that nobody waits for the rest."""
         for (topic, partition), value in job.last.items():
             last: Block = decode(topic, value)
             if last.kind in (BlockKind.DATA, BlockKind.START, BlockKind.DISCONTINUITY):

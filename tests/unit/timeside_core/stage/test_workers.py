@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.support.plans import command
-from tests.support.plugins import ANALYZER, FORGER, Crashing, Hanging, Hogging, Slow
+from tests.support.plugins import ANALYZER, ENDLESS, FORGER, Crashing, Hanging, Hogging, Slow
 from tests.support.stages import (
     PCM,
     Collected,
@@ -24,7 +24,7 @@ from tests.support.stages import (
 )
 from tests.support.stages import blocks as stream
 
-from timeside_core import topics
+from timeside_core import get_processor, topics
 from timeside_core.bus import Bus, Partition
 from timeside_core.bus.memory import MemoryBus
 from timeside_core.ids import uuid7
@@ -109,6 +109,30 @@ async def test_commands_are_decoded_in_a_sandboxed_child(tmp_path: Path, setting
         messages = await results.until(all_done([decode_]))
     same(stored(store, results.done(decode_.run.run_id)[0]), reference(path, level))
     assert {each.stage for each in messages if each.kind == "progress"} == {"decoder", "analyzer"}
+
+
+async def test_all_kinds_of_media_are_decoded_in_the_sandbox(
+    tmp_path: Path, settings: StageSettings, store: Store
+) -> None:
+    source = recording(tmp_path / "source.wav", samples=100_000)
+    paths = [tmp_path / f"a.{get_processor(each).extension}" for each in ENCODERS]
+    for id, path in zip(ENCODERS, paths, strict=True):
+        (FileDecoder(source) | get_processor(id).from_parameters({"output": str(path)})).run()
+    (level,) = processors("level")
+    commands = [command(kept(store, path), [level]) for path in paths]
+    async with (
+        memory_bus() as bus,
+        Collected(bus, topics.RESULT) as results,
+        working(bus, [DECODER, ANALYZER], settings),
+    ):
+        for each in commands:
+            await send(bus, each)
+        await results.until(all_done(commands))
+    for path, each in zip(paths, commands, strict=True):
+        same(stored(store, results.done(each.run.run_id)[0]), reference(path, level))
+
+
+ENCODERS = ("flac_encoder", "vorbis_encoder", "mp3_encoder", "opus_encoder", "aac_encoder", "webm_encoder")
 
 
 @pytest.mark.parametrize(
@@ -296,6 +320,17 @@ async def test_a_drain_finishes_what_is_open_and_leaves_the_rest(
         async with working(bus, [ANALYZER], settings):
             await publish(bus, *second[1:])
             await results.until(all_done([later]))
+
+
+async def test_what_a_drain_cannot_finish_is_handed_back(tmp_path: Path, settings: StageSettings, store: Store) -> None:
+    decode_ = command(kept(store, recording(tmp_path / "a.wav")), processors("level"))
+    hasty = settings.model_copy(update={"drain_s": 0.2})
+    async with memory_bus() as bus, Collected(bus, topics.RESULT) as results:
+        async with working(bus, [ENDLESS], hasty) as worker:
+            await send(bus, decode_)
+            await open_runs(worker, 1)
+        (failed,) = await results.until(some(Failed))
+    assert (failed.run_id, failed.code, failed.retriable) == (decode_.run.run_id, "handed_back", True)
 
 
 async def test_state_is_kept_when_partitions_come_back(tmp_path: Path, settings: StageSettings, store: Store) -> None:
