@@ -27,10 +27,10 @@ class Server:
         asyncio.run(self._upgrade())
 
     @asynccontextmanager
-    async def database(self) -> AsyncGenerator[str]:
+    async def database(self, template: str = "timeside") -> AsyncGenerator[str]:
         """Address of a fresh copy, removed afterwards."""
         name = f"test_{next(_numbers)}"
-        await self._execute(f"CREATE DATABASE {name} TEMPLATE timeside")
+        await self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield make_url(self.postgres.url).set(database=name).render_as_string(hide_password=False)
         finally:

@@ -30,13 +30,6 @@ from timeside_core.messages import Lane, Lost, PlannedProcessor, Run
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url)
-    yield database
-    await database.close()
-
-
 @asynccontextmanager
 async def world(database: Database, steps: Steps, *makes: Makes, **options: Any) -> AsyncIterator[World]:
     made = World(database, steps, **options).add(*(makes or ALL))
