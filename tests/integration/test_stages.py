@@ -80,6 +80,34 @@ async def test_runs_survive_the_kill_of_an_analyzer(
             same(stored(store, done), (FileDecoder(path) | processor).run())
 
 
+async def test_analyzers_come_and_go_in_the_middle_of_runs(
+    tmp_path: Path, broker: kafka.Broker, bus: Bus, store: Store
+) -> None:
+    """Runs on two partitions that are dealt out anew: one stays with its state, the other is replayed elsewhere."""
+    (level,) = processors("level")
+    paths = [recording(tmp_path / f"{seed}.wav", seed=seed) for seed in range(2)]
+    commands = [command(kept(store, path), [level]) for path in paths]
+    streams = list(map(blocks, commands, paths))
+    async with Collected(bus, topics.RESULT, topics.PROGRESS) as results:
+        with services.running(tmp_path, broker.bootstrap, "analyzer"):
+            for number, stream in enumerate(streams):
+                for block in stream[:3]:
+                    await _publish(bus, block, partition=number)
+            await results.until(lambda all: len({each.run_id for each in all if isinstance(each, Progress)}) == 2)
+            with services.running(
+                tmp_path, broker.bootstrap, "analyzer", logs=_folder(tmp_path / "second"), drain_s="1"
+            ):
+                await asyncio.sleep(2)  # for the group to settle; wherever it stands, nothing may be lost
+                for number, stream in enumerate(streams):
+                    for block in stream[3:-1]:
+                        await _publish(bus, block, partition=number)
+            for number, stream in enumerate(streams):
+                await _publish(bus, stream[-1], partition=number)
+            await results.until(all_done(commands))
+    for path, each in zip(paths, commands, strict=True):
+        same(stored(store, results.done(each.run.run_id)[0]), (FileDecoder(path) | level).run())
+
+
 async def test_killed_children_cost_one_attempt(tmp_path: Path, broker: kafka.Broker, bus: Bus, store: Store) -> None:
     path = recording(tmp_path / "a.wav", samples=6_000_000)
     (level,) = processors("level")
@@ -177,8 +205,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-async def _publish(bus: Bus, block: Block) -> None:
-    await bus.publish(PCM, encode(block), key=block.run_id.bytes, partition=0)
+async def _publish(bus: Bus, block: Block, *, partition: int = 0) -> None:
+    await bus.publish(PCM, encode(block), key=block.run_id.bytes, partition=partition)
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
 
 
 def _fill(path: Path) -> None:
