@@ -36,6 +36,9 @@ _HARMLESS = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONHASHSE
 _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 """As many children as cores: more threads would only wait for each other, and each reserves memory."""
 
+_SAFE_PATH = ("-P",)
+"""Children import from where things are installed, not from the working folder: what they import they may read."""
+
 Payload: TypeAlias = "bytes | bytearray | memoryview"
 
 
@@ -144,7 +147,7 @@ class Child:
         environ = dict(os.environ)
         if self._kind.readable is not None:
             environ = {name: environ[name] for name in _HARMLESS if name in environ}
-        command = [sys.executable, "-m", "timeside_core.stage.child", str(theirs.fileno()), str(page)]
+        command = [sys.executable, *_SAFE_PATH, "-m", "timeside_core.stage.child", str(theirs.fileno()), str(page)]
         try:
             self._process = subprocess.Popen(
                 command, pass_fds=(theirs.fileno(), page), env=environ | _ONE_THREAD, stdin=subprocess.DEVNULL

@@ -38,6 +38,12 @@ from timeside_decoder.file import FileDecoder
 from timeside_decoder.stage import STAGE as DECODER
 
 
+@pytest.fixture(autouse=True)
+def import_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children find the analyzers that misbehave."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[4]))
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> StageSettings:
     return StageSettings(
