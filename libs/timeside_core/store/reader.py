@@ -82,10 +82,10 @@ class StoredResult:
         facts = self._facts(output)
         if facts["time_mode"] == "global":
             value = facts["value"]
-            return np.empty(0) if value is None else np.asarray(value, dtype=facts["dtype"])
+            return np.empty(0, _dtype(facts)) if value is None else np.asarray(value, dtype=facts["dtype"])
         rows = self.rows(output, level)
         if not rows:
-            dtype = facts.get("dtype", "float32") if part == "values" else "float64"
+            dtype = facts.get("dtype", _dtype(facts)) if part == "values" else "float64"
             return np.empty((0, *facts.get("row_shape", ())) if part == "values" else 0, dtype)
         first, last, _ = slice(start, stop).indices(rows)
         try:
@@ -161,3 +161,8 @@ class StoredResult:
         if offset == _ABSENT:
             raise StoreError(f"tile {index} of {name!r} of {self.prefix} is missing")
         return self._here.get_range(shard, offset, length)
+
+
+def _dtype(facts: dict[str, Any]) -> str:
+    """Of an output that has no rows to tell."""
+    return "int32" if facts["labels"] else "float32"

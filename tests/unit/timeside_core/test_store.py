@@ -11,6 +11,7 @@ from moto.server import ThreadedMotoServer
 
 from timeside_core import Events, Framewise, Rows, Segments, Stream, Value, events, get_processor, segments
 from timeside_core.errors import StoreError
+from timeside_core.results import joined
 from timeside_core.store import ResultKey, Store
 from timeside_decoder.array import ArrayDecoder
 
@@ -109,6 +110,15 @@ def test_results_are_read_back_as_they_were_written(store, provenance, arrays):
     assert results["mean_dc_shift.part"].labels == ("b", "a")
     assert results["mean_dc_shift"].bins.tolist() == list(range(20))
     assert len(results["mean_dc_shift.nothing"]) == 0
+
+
+@pytest.mark.parametrize("output", [Framewise(), Value(), Events(labels=("onset",)), Segments(labels=("a", "b"))])
+def test_nothing_is_read_back_as_what_nothing_is_in_memory(folder_store, provenance, output):
+    writer = folder_store.writer(ResultKey("ab" * 32, "mean_dc_shift", "2.0", "cd" * 32), {"": output})
+    (result,) = folder_store.result(writer.finish(provenance, STREAM, {}).prefix).results()
+    expected = joined([], output)
+    assert (len(result), result.values.dtype) == (0, expected.values.dtype)
+    assert len(result.times) == len(result.durations) == 0
 
 
 def test_any_slice_at_any_level(folder_store, provenance, arrays):
