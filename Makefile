@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
 
-.PHONY: help venv run test check conveyor bench lock clean
+.PHONY: help venv run test check conveyor chaos bench lock clean
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,10 @@ check: venv  ## Format, lint, types, import contracts, unit and contract tests.
 conveyor: venv  ## A recording (FILE=…) through all services over Kafka and PostgreSQL; compares with one process.
 	@test -n "$(FILE)" || { mkdir -p $(OUT); $(BIN)/python -m timeside.sample $(OUT)/sample.flac; }
 	@$(BIN)/python -m tests.support.conveyor $(or $(FILE),$(OUT)/sample.flac)
+
+chaos: venv  ## N=1000 runs through the services while KILLS=200 processes are killed (SEED=440); writes out/chaos.
+	@$(BIN)/python -m tests.chaos --runs $(or $(N),1000) --kills $(or $(KILLS),200) --seed $(or $(SEED),440) \
+		--out $(OUT)/chaos
 
 bench: venv  ## Measure CPU time and memory; writes docs/benchmarks.md.
 	@$(BIN)/python -m benchmarks
