@@ -68,9 +68,12 @@ class Service:
 
     def stop(self) -> int:
         """Ask it to drain; the status it ended with."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for the end of a drain; the status it ended with."""
         assert self.process is not None
-        if self.process.poll() is None:
-            self.signal(signal.SIGTERM)
         try:
             return self.process.wait(STOP_LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -104,7 +107,7 @@ def running(
         alive = [each for each in services.values() if each.process is not None and each.process.poll() is None]
         for service in alive:
             service.signal(signal.SIGTERM)
-        failed = [service for service in alive if service.stop()]
+        failed = [service for service in alive if service.wait()]
         if failed:
             raise AssertionError("\n".join(f"{each.name} failed:\n{each.log.read_text()[-4000:]}" for each in failed))
 

@@ -126,11 +126,13 @@ class Patience:
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> bool:
         """Swallow what may pass."""
+        if error is None:
+            self._refusals = 0
+            return False
         if isinstance(error, BusUnavailableError):
             _log.warning("%s", error)
             return True
         if not isinstance(error, BusError) or isinstance(error, MissingTopicError) or self._refusals >= self.limit:
-            self._refusals = 0
             return False
         self._refusals += 1
         _log.warning("%s", error)
