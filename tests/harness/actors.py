@@ -5,6 +5,8 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -52,6 +54,7 @@ class Actor(ABC):
         self.bus = SteppedBus(bus, self, steps)
         self.database = SteppedDatabase(database, self, steps)
         self.frozen, self.thawed = asyncio.Event(), asyncio.Event()
+        self.elapsed_s = 0.0
 
     @abstractmethod
     async def turn(self) -> bool:
@@ -60,6 +63,10 @@ class Actor(ABC):
     async def look_after(self) -> bool:
         """What it does now and then; whether there was anything to do."""
         return False
+
+    def elapse(self, seconds: float) -> None:
+        """Time passes: what it remembers is older."""
+        self.elapsed_s += seconds
 
     async def freeze(self) -> None:
         """Do nothing until thawed."""
@@ -91,10 +98,11 @@ class DispatcherActor(Actor):
 
     role = "dispatcher"
     kind: type[Dispatcher] = SteppedDispatcher
+    settings = SETTINGS
 
     def __init__(self, bus: MemoryBus, database: Database, steps: Steps) -> None:
         super().__init__(bus, database, steps)
-        self.dispatcher = self.kind(self.bus, self.database, bus_name=BUS_NAME, settings=SETTINGS)
+        self.dispatcher = self.kind(self.bus, self.database, bus_name=BUS_NAME, settings=self.settings)
 
     async def turn(self) -> bool:
         return await self.dispatcher.take() and await self.dispatcher.turn()
@@ -109,6 +117,11 @@ class DispatcherActor(Actor):
             raise
         return True
 
+    def elapse(self, seconds: float) -> None:
+        super().elapse(seconds)
+        if (tick := self.dispatcher._tick) is not None:
+            self.dispatcher._tick = replace(tick, sent_at=tick.sent_at - timedelta(seconds=seconds))
+
     async def end(self) -> None:
         await self.dispatcher.release()
         await super().end()
@@ -119,10 +132,11 @@ class RecorderActor(Actor):
 
     role = "recorder"
     kind: type[Recorder] = Recorder
+    settings = SETTINGS
 
     def __init__(self, bus: MemoryBus, database: Database, steps: Steps) -> None:
         super().__init__(bus, database, steps)
-        self.recorder = self.kind(self.bus, self.database, bus_name=BUS_NAME, settings=SETTINGS)
+        self.recorder = self.kind(self.bus, self.database, bus_name=BUS_NAME, settings=self.settings)
 
     async def turn(self) -> bool:
         return await self.recorder.turn()
@@ -173,6 +187,13 @@ class WorkerActor(Actor):
     async def tell(self, topic: str, message: JsonMessage, run: Run | None = None) -> None:
         """Send a message."""
         await self.bus.publish(topic, encode(message), key=(run.run_id if run is not None else self.id).bytes)
+
+
+class Away(WorkerActor):
+    """There is no worker."""
+
+    async def turn(self) -> bool:
+        return False
 
 
 def done(run: Run, index: int, plan: Plan) -> Done:

@@ -79,11 +79,11 @@ class World:
             if await self._is_settled():
                 await self._thaw()
                 continue
-            await self._look_after()
+            await self.look_after()
             await self.rounds()
             if self.time_passes:
                 await self.elapse(600)
-            await self._look_after()
+            await self.look_after()
         raise BrokenError(f"not settled: {await self.say('SELECT state, attempt, strikes, causes FROM run')}")
 
     async def rounds(self) -> None:
@@ -101,6 +101,8 @@ class World:
 
     async def elapse(self, seconds: float) -> None:
         """Time passes: all that is waited for comes nearer."""
+        for actor in self._actors:
+            actor.elapse(seconds)
         async with self.database.transaction() as session:
             shift = {"by": seconds}
             await session.execute(
@@ -113,12 +115,13 @@ class World:
 
     async def close(self) -> None:
         """End everybody."""
-        for actor, task in self._frozen:
+        while self._frozen:
+            actor, task = self._frozen.pop()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await actor.end()
-        for actor in self._actors:
-            await actor.end()
+        while self._actors:
+            await self._actors.pop().end()
 
     async def say(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """What the database says."""
@@ -152,7 +155,8 @@ class World:
         await self._watch()
         return acted
 
-    async def _look_after(self) -> None:
+    async def look_after(self) -> None:
+        """Have everybody do what is done now and then."""
         for actor in list(self._actors):
             await self._act(actor, actor.look_after)
 

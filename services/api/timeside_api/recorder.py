@@ -200,6 +200,11 @@ class Recorder:
             return await self._lost(session, ledger, message)
         if not isinstance(message, _ABOUT_RESULTS):
             return True
+        if isinstance(message, Facts):  # they are true of the media, whatever has become of the run
+            run = ledger.of_attempt(message.run_id, message.attempt)
+            if run is not None:
+                await runs.learn(session, run, message.facts, final=message.final)
+            return run is not None
         run = ledger.held(message.run_id, message.attempt)
         if run is None:
             return False
@@ -208,11 +213,10 @@ class Recorder:
                 return ledger.done(run, message)
             case Derived():
                 return message.processor is not None and ledger.derived(run, message.processor, message)
-            case Facts():
-                await runs.learn(session, run, message.facts, final=message.final)
             case Gap():
-                cause = f"{message.stage}: block {message.seq} is missing, {message.found_seq} came"
-                await ledger.again_at_once(run, cause)
+                await ledger.again_at_once(
+                    run, f"{message.stage}: block {message.seq} is missing, {message.found_seq} came"
+                )
             case Failed():
                 await _failed(ledger, run, message)
         return True

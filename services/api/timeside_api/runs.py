@@ -51,10 +51,15 @@ class Ledger:
         rows = await self._session.scalars(pending.order_by(Result.id).with_for_update())
         self._pending |= {result.id: result for result in rows}
 
-    def held(self, run_id: UUID, attempt: int) -> Run | None:
-        """The run, if workers may have it and that is its present attempt: else what they say does not count."""
+    def of_attempt(self, run_id: UUID, attempt: int) -> Run | None:
+        """The run, if that is its present attempt."""
         run = self._runs.get(run_id)
-        return run if run is not None and run.attempt == attempt and run.state in HELD else None
+        return run if run is not None and run.attempt == attempt else None
+
+    def held(self, run_id: UUID, attempt: int) -> Run | None:
+        """The run, if workers may have it in that attempt and something is to come of it: else they say it in vain."""
+        run = self.of_attempt(run_id, attempt)
+        return run if run is not None and run.state in HELD and self.pending_of(run) else None
 
     def pending(self, run: Run, index: int) -> Result | None:
         """The result at that index of its plan; None once it is settled."""

@@ -22,7 +22,7 @@ from timeside_api import queue
 from timeside_api.database import Database
 from timeside_api.queue import Claimed
 from timeside_api.recorder import Recorder
-from timeside_api.runs import HELD, Ledger
+from timeside_api.runs import Ledger
 from timeside_core import topics
 from timeside_core.bus import Partition
 from timeside_core.messages import Lane, Lost, PlannedProcessor, Run
@@ -115,11 +115,10 @@ async def test_a_loss_that_nobody_reports_is_noticed(database: Database):
 
 
 async def test_without_a_check_of_attempts(database: Database, monkeypatch: pytest.MonkeyPatch):
-    def held(self: Ledger, run_id: UUID, attempt: int) -> Any:
-        run = self._runs.get(run_id)
-        return run if run is not None and run.state in HELD else None
+    def of_attempt(self: Ledger, run_id: UUID, _: int) -> Any:
+        return self._runs.get(run_id)
 
-    monkeypatch.setattr(Ledger, "held", held)
+    monkeypatch.setattr(Ledger, "of_attempt", of_attempt)
     assert "became visible" in await first(struck(database, Kind.FROZEN_BRIEFLY, only="worker"))
 
 
