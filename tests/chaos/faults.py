@@ -54,13 +54,23 @@ class Injector:
     """Does harm."""
 
     def __init__(
-        self, fleet: Fleet, database: Database, bus: Bus, faults: list[Fault], note: Note, *, drain_s: float
+        self,
+        fleet: Fleet,
+        database: Database,
+        bus: Bus,
+        faults: list[Fault],
+        note: Note,
+        unsettled: Callable[[], int],
+        *,
+        drain_s: float,
     ) -> None:
         self._fleet, self._database, self._bus = fleet, database, bus
-        self._faults, self._note, self._drain_s = faults, note, drain_s
+        self._faults, self._note, self._unsettled, self._drain_s = faults, note, unsettled, drain_s
         self._running: set[asyncio.Task[None]] = set()
         self._announced = 0
         self.done: Counter[str] = Counter()
+        self.at_work = 0
+        """Faults that found tasks unsettled."""
 
     @property
     def share(self) -> float:
@@ -72,19 +82,19 @@ class Injector:
         """So many `kill -9` so far."""
         return sum(count for kind, count in self.done.items() if kind.startswith("kill"))
 
-    async def run(self, may_go_on: Callable[[], bool]) -> None:
-        """All of it; waits while the platform is too far behind, so that faults hit work and not an empty house."""
+    async def run(self, *, most_unsettled: int) -> None:
+        """All of it; waits while the platform is too far behind."""
         for fault in self._faults:
             await asyncio.sleep(fault.quiet_s)
             self._announced += 1
             await asyncio.sleep(fault.lead_s)
-            await self._sometime(fault, may_go_on)
+            await self._sometime(fault, most_unsettled)
             self._raise_failures()
         await asyncio.gather(*self._running)
 
-    async def _sometime(self, fault: Fault, may_go_on: Callable[[], bool]) -> None:
+    async def _sometime(self, fault: Fault, most_unsettled: int) -> None:
         while True:
-            if may_go_on() and self._do(fault):
+            if self._unsettled() <= most_unsettled and self._do(fault):
                 return
             await asyncio.sleep(WAIT_S)
 
@@ -134,5 +144,6 @@ class Injector:
 
     def _count(self, fault: Fault, victim: str) -> None:
         self.done[fault.kind] += 1
+        self.at_work += self._unsettled() > 0
         hang = f"{fault.hang_s:.1f} s" if fault.kind.startswith("freeze") else ""
         self._note(fault.kind, victim, hang)

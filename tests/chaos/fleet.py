@@ -29,8 +29,8 @@ SETTLED_S = 4.0
 """A process is hit when it has had so long to start: most faults should find it at work."""
 
 SERVICES: Mapping[str, tuple[int, Sequence[str]]] = {
-    "dispatcher": (2, ("tests.chaos.role", "dispatcher")),
-    "recorder": (2, ("tests.chaos.role", "recorder")),
+    "dispatcher": (2, ("timeside_api", "--role", "dispatcher")),
+    "recorder": (2, ("timeside_api", "--role", "recorder")),
     "decoder": (2, ("timeside_decoder",)),
     "analyzer": (2, ("timeside_analyzer",)),
     "grapher": (1, ("timeside_grapher",)),
@@ -104,8 +104,9 @@ class Member:
                 self._signal(signal.SIGKILL, whole=True)
             return False
         if self._drain_until is not None:
-            self.ends["drained" if status == 0 else "failed drain"] += 1
-            self._note("drained", self.name, f"status {status}")
+            how = {0: "drained", -signal.SIGTERM: "not begun"}.get(status, "failed drain")
+            self.ends[how] += 1
+            self._note(how, self.name, f"status {status}")
         elif not self._expected:
             self.ends["by itself"] += 1
             self._note("ended", self.name, f"by itself, with status {status}")
@@ -269,7 +270,7 @@ class Fleet:
             member.watch()
 
     def ends(self) -> Counter[str]:
-        """How services ended, apart from those that were killed."""
+        """How services ended, apart from those that were killed; what had not begun yet had nothing to drain."""
         return sum((member.ends for member in self.members), Counter[str]())
 
 

@@ -20,6 +20,8 @@ class Report:
     scenario: Scenario
     found: Checked
     faults: Mapping[str, int]
+    at_work: int
+    """Faults that found tasks unsettled."""
     ends: Counter[str]
     """How services ended that were not killed."""
     repeated: int
@@ -48,6 +50,7 @@ class Report:
             "took_s": round(self.took_s, 1),
             "faults": dict(sorted(self.faults.items())),
             "kills": self.kills,
+            "faults_at_work": self.at_work,
             "services_ended": dict(self.ends),
             "requests_repeated": self.repeated,
             "dead_letters": self.letters,
@@ -79,6 +82,7 @@ class Report:
             f"| results | {_listed(said['results'])} |",
             f"| tasks | {_listed(said['tasks'])} |",
             f"| faults | {_listed(said['faults'])} |",
+            f"| faults that found tasks unsettled | {self.at_work} of {sum(self.faults.values())} |",
             f"| attempts | {attempts}, at most {max(self.found.attempts, default=0)} of one run |",
             f"| requests that were sent again | {self.repeated} |",
             f"| orphans, swept | {self.found.orphans}, {self.found.orphan_bytes} bytes |",

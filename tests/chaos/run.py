@@ -35,6 +35,7 @@ class Chaos:
         self._scenario, self._out = scenario, out
         self._cases: list[Case] = []
         self._unsettled = 0
+        """Tasks, when last looked at."""
         self._began = time.monotonic()
 
     async def run(self) -> Report:
@@ -62,7 +63,15 @@ class Chaos:
         fleet = Fleet(environ, self._out / "log", self._note)
         client = Client(database, store, scenario.settings, scenario.seed)
         faults = planned(scenario.kills, scenario.seed, lease_s=scenario.lease_s)
-        injector = Injector(fleet, Database(postgres), Bus(broker), faults, self._note, drain_s=scenario.drain_s)
+        injector = Injector(
+            fleet,
+            Database(postgres),
+            Bus(broker),
+            faults,
+            self._note,
+            lambda: self._unsettled,
+            drain_s=scenario.drain_s,
+        )
         self._began = time.monotonic()
         supervisor = asyncio.create_task(fleet.supervise())
         try:
@@ -76,14 +85,21 @@ class Chaos:
                 await fleet.stop(scenario.drain_s)
         letters = await self._letters(broker.bootstrap)
         found: Checked = await checked(database, store, self._cases)
-        return Report(scenario, found, injector.done, fleet.ends(), client.repeated, letters, took_s)
+        return Report(
+            scenario,
+            found,
+            faults=injector.done,
+            at_work=injector.at_work,
+            ends=fleet.ends(),
+            repeated=client.repeated,
+            letters=letters,
+            took_s=took_s,
+        )
 
     async def _misfortunes(self, client: Client, injector: Injector, supervisor: asyncio.Task[None]) -> None:
         """Ask and do harm at the same time; return once all is settled, or does not settle any more."""
         watching = asyncio.create_task(self._watch(client, injector))
-        work = asyncio.gather(
-            self._ask(client, injector), injector.run(lambda: self._unsettled < 2 * self._scenario.backlog)
-        )
+        work = asyncio.gather(self._ask(client, injector), injector.run(most_unsettled=2 * self._scenario.backlog))
         try:
             await asyncio.wait([work, supervisor, watching], return_when=asyncio.FIRST_COMPLETED)
             for each in (supervisor, watching):
@@ -141,5 +157,6 @@ class Chaos:
 
     def _note(self, what: str, whom: str, detail: str = "") -> None:
         event: dict[str, Any] = {"at_s": round(time.monotonic() - self._began, 2), "what": what, "whom": whom}
+        event["unsettled"] = self._unsettled
         self._events.write(json.dumps(event | ({"detail": detail} if detail else {})) + "\n")
         self._events.flush()

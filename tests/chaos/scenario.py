@@ -21,24 +21,15 @@ class Scenario:
     session_s: float = 6.0
     """A broker refuses less."""
     lease_s: float = 10.0
+    max_strikes: int = 12
     drain_s: float = 8.0
     stuck_s: float = 180.0
     """At the end, time without any task being settled after which what is left is stuck."""
 
     @property
     def settings(self) -> RunSettings:
-        """Of dispatcher and recorder. Blame needs more evidence than by default: here it is we who kill."""
-        return RunSettings(
-            lease_s=self.lease_s,
-            max_strikes=30,
-            max_attempts=100,
-            pause_s=0.2,
-            max_pause_s=2.0,
-            credits=4,
-            tick_s=1.0,
-            late_s=2.0,
-            idle_s=10.0,
-        )
+        """Of the platform's side. Blame needs more evidence than by default: here it is we who kill."""
+        return RunSettings(lease_s=self.lease_s, max_strikes=self.max_strikes, credits=4)
 
     def environ(self, folder: Path, bootstrap: str, database_url: str, max_samples: int) -> dict[str, str]:
         """Variables of all services."""
@@ -57,5 +48,6 @@ class Scenario:
             "TIMESIDE_STALL_S": f"{self.lease_s:g}",
             "TIMESIDE_COMMIT_EVERY_S": "0.5",
             "TIMESIDE_DRAIN_S": f"{self.drain_s:g}",
-            "CHAOS_RUN_SETTINGS": self.settings.model_dump_json(),
+            "TIMESIDE_MAX_STRIKES": str(self.max_strikes),
+            "TIMESIDE_CREDITS": str(self.settings.credits),
         }

@@ -64,6 +64,8 @@ class ApiSettings(BaseModel):
     """Groups whose members take commands to decode: what one of them has committed past is accepted."""
     lease_s: Seconds = RunSettings().lease_s
     """See `RunSettings`; workers must be told the same."""
+    max_strikes: Annotated[int, Field(ge=1, le=100)] = RunSettings().max_strikes
+    """See `RunSettings`; more where machines are taken away at any time, which is not the fault of what ran there."""
     credits: Annotated[int, Field(ge=1, le=1000)] = RunSettings().credits
     """See `RunSettings`."""
     start_s: Seconds = 300.0
@@ -79,4 +81,4 @@ class ApiSettings(BaseModel):
     @property
     def runs(self) -> RunSettings:
         """Those of runs."""
-        return RunSettings(lease_s=self.lease_s, credits=self.credits)
+        return RunSettings(lease_s=self.lease_s, max_strikes=self.max_strikes, credits=self.credits)
