@@ -7,7 +7,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads 
 
 import typer
 
-from timeside.cli import analyze, db, draw, info, letters, plugin, processors, store, topics, transcode
+from timeside.cli import admin, analyze, db, draw, info, letters, plugin, processors, store, topics, transcode, up
 from timeside_core.errors import TimesideError
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ app.add_typer(store.app, name="store")
 app.add_typer(letters.app, name="letters")
 app.add_typer(db.app, name="db")
 app.add_typer(topics.app, name="topics")
+app.command("up")(up.up)
+app.add_typer(admin.app, name="admin")
 
 
 def main() -> None:

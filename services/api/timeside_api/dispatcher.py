@@ -88,12 +88,14 @@ class Dispatcher:
         bus_name: str,
         settings: RunSettings | None = None,
         command_groups: Sequence[str] = COMMAND_GROUPS,
+        fused: Collection[Lane] = FUSED,
         is_new_bus: bool = False,
     ) -> None:
         """A new bus is one on which nothing is that was handed out before, as one in memory when its process starts."""
         self._bus, self._database, self._bus_name = bus, database, bus_name
         self._settings = settings or RunSettings()
         self._command_groups = command_groups
+        self._fused = frozenset(fused)
         self._is_new_bus = is_new_bus
         self._connection: AsyncConnection | None = None
         self._wake = asyncio.Event()
@@ -243,7 +245,7 @@ class Dispatcher:
         DISPATCHED.labels(lane).inc(len(sent))
 
     async def _command(self, lane: Lane, claimed: Claimed) -> Decode:
-        pools = [] if lane in FUSED else sorted({result.pool for result in claimed.results})
+        pools = [] if lane in self._fused else sorted({result.pool for result in claimed.results})
         counts = {pool: await self._bus.partition_count(topics.pcm(pool, lane)) for pool in pools}
         return command(claimed, lane, counts)
 

@@ -170,7 +170,13 @@ class Item(Base):
     owner_id: Mapped[OwnerRef]
     media_sha256: Mapped[str | None] = mapped_column(ForeignKey("media.sha256"))
     title: Mapped[str] = mapped_column(server_default="")
+    artist: Mapped[str] = mapped_column(server_default="")
+    album: Mapped[str] = mapped_column(server_default="")
+    description: Mapped[str] = mapped_column(server_default="")
+    details: Mapped[dict[str, Any]] = mapped_column(server_default=_NONE)
+    """What else its owner says of it: any JSON object."""
     created_at: Mapped[Created]
+    updated_at: Mapped[Created]
 
 
 class LaneOfRuns(Base):

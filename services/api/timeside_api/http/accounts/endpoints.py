@@ -1,0 +1,149 @@
+"""`/v1/auth`, `/v1/me`, `/v1/api-keys`, `/v1/stream-tickets`."""
+
+import time
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+
+from timeside_api.http.access import CallerOf
+from timeside_api.http.accounts import repository
+from timeside_api.http.accounts.schemas import (
+    AccountOut,
+    ChangingPassword,
+    FreshKey,
+    KeyOut,
+    NewKey,
+    Refreshing,
+    SigningIn,
+    TicketOut,
+    TokenPair,
+)
+from timeside_api.http.accounts.tokens import KEY_PREFIX, fresh_secret
+from timeside_api.http.openapi import errors
+from timeside_api.http.pages import Page, PageOf
+from timeside_api.http.platform import Platform, PlatformOf, Session
+from timeside_api.http.problems import Problem, not_found, unauthorized
+from timeside_api.identity import Account, ApiKey, SignIn
+from timeside_core.ids import uuid7
+
+router = APIRouter(tags=["accounts"])
+
+
+@router.post("/auth/token", operation_id="token_create", responses=errors(403, 429))
+async def token_create(body: SigningIn, request: Request, parts: PlatformOf) -> TokenPair:
+    """Sign in."""
+    account = await _checked(body, request, parts)
+    if account.is_password_temporary:
+        raise Problem(403, "password-temporary", "this password only serves to set another: POST /v1/auth/password")
+    async with parts.database.transaction() as session:
+        begun = await repository.sign_in(session, account.id, life_s=parts.settings.refresh_s)
+        return _pair(parts, begun)
+
+
+@router.post(
+    "/auth/password",
+    operation_id="password_change",
+    responses=errors(429),
+)
+async def password_change(body: ChangingPassword, request: Request, parts: PlatformOf) -> TokenPair:
+    """Set another password.
+
+    Ends all sign-ins of the account, and begins one.
+    """
+    account = await _checked(body, request, parts)
+    hash = await parts.passwords.hash(body.new_password)
+    async with parts.database.transaction() as session:
+        await repository.set_password(session, account.id, hash, is_temporary=False)
+        begun = await repository.sign_in(session, account.id, life_s=parts.settings.refresh_s)
+        return _pair(parts, begun)
+
+
+@router.post("/auth/refresh", operation_id="token_refresh")
+async def token_refresh(body: Refreshing, parts: PlatformOf) -> TokenPair:
+    """Get the next pair of tokens."""
+    claims = parts.tokens.read("refresh", body.refresh_token)
+    async with parts.database.transaction() as session:  # its own: that a token came twice must be kept
+        found = await repository.refresh(session, claims.sign_in_id, claims.token_id)
+    if found is None:
+        raise unauthorized("the refresh token was used before, or its sign-in has ended")
+    return _pair(parts, found)
+
+
+@router.post("/auth/logout", operation_id="token_revoke", status_code=204)
+async def token_revoke(caller: CallerOf, session: Session) -> None:
+    """End this sign-in."""
+    if caller.sign_in_id is None:
+        raise Problem(409, "not-signed-in", "an API key is no sign-in: DELETE /v1/api-keys/{id} revokes it")
+    await repository.sign_out(session, caller.sign_in_id)
+
+
+@router.get("/me", operation_id="me_get")
+async def me_get(caller: CallerOf, session: Session) -> AccountOut:
+    """Who I am."""
+    return AccountOut.of(await session.get_one(Account, caller.id))
+
+
+@router.get("/api-keys", operation_id="api_keys_list")
+async def api_keys_list(caller: CallerOf, session: Session, turn: PageOf) -> Page[KeyOut]:
+    """List my API keys."""
+    found, next_cursor = await turn.rows(session, repository.keys(caller.id), ApiKey.id)
+    return Page(items=[KeyOut.of(each) for each in found], next_cursor=next_cursor)
+
+
+@router.post("/api-keys", operation_id="api_key_create", status_code=201)
+async def api_key_create(body: NewKey, caller: CallerOf, session: Session) -> FreshKey:
+    """Make an API key.
+
+    Its secret is in this answer, and nowhere else.
+    """
+    key = fresh_secret(KEY_PREFIX)
+    made = await repository.add_key(session, caller.id, body.name, key, body.expires_in_days)
+    return FreshKey(**KeyOut.of(made).model_dump(), key=key)
+
+
+@router.delete(
+    "/api-keys/{key_id}",
+    operation_id="api_key_delete",
+    status_code=204,
+    responses=errors(404),
+)
+async def api_key_delete(key_id: UUID, caller: CallerOf, session: Session) -> None:
+    """Revoke an API key of mine."""
+    if not await repository.revoke_key(session, caller.id, key_id):
+        raise not_found("API key", key_id)
+
+
+@router.post("/stream-tickets", operation_id="ticket_create", status_code=201)
+async def ticket_create(caller: CallerOf, session: Session, parts: PlatformOf) -> TicketOut:
+    """Get a ticket for a stream.
+
+    For browsers, which cannot send a header with a WebSocket; it serves once.
+    """
+    ticket, life_s = fresh_secret(), parts.settings.ticket_s
+    credential = {"sign_in_id": caller.sign_in_id, "api_key_id": caller.api_key_id}
+    await repository.add_ticket(session, ticket, **credential, life_s=life_s)
+    return TicketOut(ticket=ticket, expires_in=life_s)
+
+
+async def _checked(body: SigningIn, request: Request, parts: Platform) -> Account:
+    """The account, if that is its password."""
+    address = request.client.host if request.client else ""
+    parts.throttle.check(address, body.name)
+    async with parts.database.transaction() as session:
+        account = await repository.by_name(session, body.name)
+    if not await parts.passwords.verify(account.password_hash if account else None, body.password) or account is None:
+        parts.throttle.failed(address, body.name)
+        raise unauthorized("name or password is wrong")
+    parts.throttle.succeeded(address, body.name)
+    return account
+
+
+def _pair(parts: Platform, begun: SignIn) -> TokenPair:
+    ids = {"account_id": begun.account_id, "sign_in_id": begun.id}
+    ends_at, life_s = int(begun.expires_at.timestamp()), parts.settings.access_s
+    access_ends_at = min(ends_at, int(time.time()) + life_s)
+    return TokenPair(
+        access_token=parts.tokens.issue("access", **ids, token_id=uuid7(), expires_at=access_ends_at),
+        expires_in=life_s,
+        refresh_token=parts.tokens.issue("refresh", **ids, token_id=begun.refresh_id, expires_at=ends_at),
+    )

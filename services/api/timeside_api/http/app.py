@@ -1,0 +1,126 @@
+"""The application: all resources behind one guard, with limits around them."""
+
+import re
+import tempfile
+from collections import Counter
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from timeside_api.database import Database
+from timeside_api.http import openapi, problems, system
+from timeside_api.http.access import guard
+from timeside_api.http.accounts.endpoints import router as accounts
+from timeside_api.http.accounts.passwords import Passwords, Throttle
+from timeside_api.http.accounts.tokens import Tokens
+from timeside_api.http.items.endpoints import router as items
+from timeside_api.http.limits import Limits
+from timeside_api.http.media.body import Uploads
+from timeside_api.http.media.describe import Describer
+from timeside_api.http.media.endpoints import router as media
+from timeside_api.http.platform import Platform
+from timeside_api.http.processors.endpoints import router as processors
+from timeside_api.http.results.endpoints import router as results
+from timeside_api.http.results.library import Library
+from timeside_api.http.settings import HttpSettings
+from timeside_api.http.stream.endpoints import router as stream
+from timeside_api.http.tasks.endpoints import router as tasks
+from timeside_api.settings import RunSettings
+from timeside_core.bus import Bus
+from timeside_core.store import Store
+
+STREAMED = re.compile(r"/v1/items/[^/]+/media")
+"""Paths whose bodies are read as they come."""
+_ABOUT = (
+    "Analyse, draw and transcode audio. Sign in with `POST /v1/auth/token`, or make an API key, and send it as "
+    "`Authorization: Bearer …`.\n\nErrors are `application/problem+json`; they name the field and the rule."
+)
+_EXPOSED = (
+    "Content-Range",
+    "ETag",
+    "Location",
+    "Retry-After",
+    *(f"TimeSide-{each}" for each in ("Dtype", "Shape", "Row-Shape", "Rows", "First-Row", "Total-Rows")),
+    "TimeSide-Start-S",
+    "TimeSide-Step-S",
+    "X-Request-Id",
+)
+
+
+def create_app(
+    settings: HttpSettings,
+    bus: Bus,
+    store: Store,
+    sessions: Database,
+    *,
+    runs: RunSettings | None = None,
+    scratch: Path | None = None,
+) -> FastAPI:
+    """The app over parts that are started by others; `scratch` is for copies of media that lie in a bucket."""
+    app = FastAPI(
+        title="TimeSide",
+        version=version("timeside"),
+        description=_ABOUT,
+        openapi_url=None,  # these would pass the guard by
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(guard)],
+        responses=openapi.errors(401, 422, 500),
+        lifespan=_lifespan,
+    )
+    readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="readers")
+    app.state.platform = Platform(
+        settings=settings,
+        bus=bus,
+        store=store,
+        database=sessions,
+        tokens=Tokens(settings.secret.get_secret_value()),
+        passwords=Passwords(threads=settings.hashers, waiting=settings.hashers_waiting),
+        throttle=Throttle(failures=settings.failures, window_s=settings.failures_s),
+        describer=Describer(at_a_time=settings.describers, limit_s=settings.describe_s),
+        library=Library(store, readers, open_results=settings.open_results),
+        uploads=Uploads(store, settings),
+        readers=readers,
+        runs=runs or RunSettings(),
+        scratch=scratch or Path(tempfile.gettempdir()) / "timeside-media",
+    )
+    app.state.open_streams = Counter[UUID]()
+    problems.install(app)
+    v1 = APIRouter(prefix="/v1")
+    for router in (accounts, items, media, processors, tasks, results, stream):
+        v1.include_router(router)
+    for router in (v1, system.router, openapi.router):
+        app.include_router(router)
+    _surround(app, settings)
+    return app
+
+
+def _surround(app: FastAPI, settings: HttpSettings) -> None:
+    """Layers around the app; the one added last is the outermost."""
+    if settings.allowed_origins:
+        allowed: dict[str, Any] = {
+            "allow_origins": sorted(settings.allowed_origins),
+            "allow_methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "Range", "If-Range", "If-None-Match"],
+            "expose_headers": list(_EXPOSED),
+        }
+        app.add_middleware(CORSMiddleware, **allowed)
+    app.add_middleware(Limits, settings=settings, streamed=STREAMED)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        parts: Platform = app.state.platform
+        parts.passwords.close()
+        parts.uploads.close()
+        parts.readers.shutdown(wait=False, cancel_futures=True)

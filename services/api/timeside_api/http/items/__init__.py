@@ -1,0 +1,1 @@
+"""Items: sources with what is said of them."""

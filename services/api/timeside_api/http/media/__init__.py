@@ -1,0 +1,1 @@
+"""Media: bytes in, bytes out."""

@@ -1,0 +1,81 @@
+"""Bytes of an upload on their way into the store: bounded in length and time, written in a thread."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from timeside_api.http.problems import Problem, busy
+from timeside_api.http.settings import HttpSettings
+from timeside_core.store import Store
+
+
+class Uploads:
+    """Takes uploads in, as many at a time as there are threads."""
+
+    def __init__(self, store: Store, settings: HttpSettings) -> None:
+        self._store, self._settings = store, settings
+        self._threads = ThreadPoolExecutor(settings.uploads, thread_name_prefix="uploads")
+        self._room = settings.uploads
+
+    async def take(self, request: Request) -> tuple[str, int]:
+        """SHA-256 and size of the body, which is then in the store."""
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > self._settings.max_upload_bytes:
+            raise _too_large(self._settings)
+        if self._room <= 0:
+            raise busy(f"{self._settings.uploads} uploads are under way")
+        self._room -= 1
+        loop = asyncio.get_running_loop()
+        chunks = _Chunks(request, self._settings)
+        writing = loop.run_in_executor(self._threads, self._store.put_media, _pulled(chunks, loop))
+        writing.add_done_callback(self._ended)
+        sha256, size = await asyncio.shield(writing)
+        if not size:
+            raise Problem(422, "media", "the body is empty")
+        return sha256, size
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _ended(self, writing: "asyncio.Future[tuple[str, int]]") -> None:
+        self._room += 1
+        if not writing.cancelled():
+            writing.exception()  # it was told, or who would have been told has gone
+
+
+class _Chunks:
+    """Chunks of a body, one at a time; None at its end."""
+
+    def __init__(self, request: Request, settings: HttpSettings) -> None:
+        self._stream = aiter(request.stream())
+        self._settings = settings
+        self._ends_at = asyncio.get_running_loop().time() + settings.upload_s
+        self._size = 0
+
+    async def next(self) -> bytes | None:
+        """The next; raises where there are too many, or it does not come."""
+        try:
+            async with asyncio.timeout_at(self._ends_at), asyncio.timeout(self._settings.upload_silence_s):
+                chunk = await anext(self._stream, None)
+        except TimeoutError:
+            raise Problem(408, "too-slow", "the upload took too long, or stalled") from None
+        except ClientDisconnect:
+            raise Problem(400, "broken", "the upload broke off") from None
+        self._size += len(chunk or b"")
+        if self._size > self._settings.max_upload_bytes:
+            raise _too_large(self._settings)
+        return chunk
+
+
+def _pulled(chunks: _Chunks, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
+    """The chunks, for a thread."""
+    while (chunk := asyncio.run_coroutine_threadsafe(chunks.next(), loop).result()) is not None:
+        yield chunk
+
+
+def _too_large(settings: HttpSettings) -> Problem:
+    return Problem(413, "too-large", f"a media may have {settings.max_upload_bytes} bytes")

@@ -1,0 +1,61 @@
+"""What endpoints are handed: the parts of the platform, and the transaction of the request."""
+
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import HTTPConnection
+
+from timeside_api.database import Database
+from timeside_api.http.accounts.passwords import Passwords, Throttle
+from timeside_api.http.accounts.tokens import Tokens
+from timeside_api.http.media.body import Uploads
+from timeside_api.http.media.describe import Describer
+from timeside_api.http.results.library import Library
+from timeside_api.http.settings import HttpSettings
+from timeside_api.settings import RunSettings
+from timeside_core.bus import Bus
+from timeside_core.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """The parts, once per process."""
+
+    settings: HttpSettings
+    bus: Bus
+    store: Store
+    database: Database
+    tokens: Tokens
+    passwords: Passwords
+    throttle: Throttle
+    describer: Describer
+    library: Library
+    uploads: Uploads
+    readers: ThreadPoolExecutor
+    """Threads in which the store is read."""
+    runs: RunSettings
+    """What a cancel needs to know."""
+    scratch: Path
+    """Folder for copies of media that lie in a bucket."""
+
+
+def platform(connection: HTTPConnection) -> Platform:
+    """That of the app."""
+    return connection.app.state.platform
+
+
+PlatformOf = Annotated[Platform, Depends(platform)]
+
+
+async def _transaction(parts: PlatformOf) -> AsyncGenerator[AsyncSession]:
+    async with parts.database.transaction() as session:
+        yield session
+
+
+Session = Annotated[AsyncSession, Depends(_transaction, scope="function")]
+"""One request, one transaction: committed before the answer is sent, rolled back if the endpoint raises."""

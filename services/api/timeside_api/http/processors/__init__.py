@@ -1,0 +1,1 @@
+"""Processors: what can be asked of media."""

@@ -1,0 +1,1 @@
+"""Results: facts, rows by slice and level, tiles, files."""

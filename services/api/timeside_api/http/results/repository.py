@@ -1,0 +1,25 @@
+"""SQL of results: a result is readable by whoever may read an item with its media."""
+
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from timeside_api.http.access import Caller
+from timeside_api.http.problems import not_found
+from timeside_api.models import Item, Result
+
+
+def readable(caller: Caller) -> Select[Result]:
+    """Results that the caller may read."""
+    if caller.is_admin:
+        return select(Result)
+    return select(Result).where(Result.media_sha256.in_(select(Item.media_sha256).where(Item.owner_id == caller.id)))
+
+
+async def get(session: AsyncSession, caller: Caller, result_id: UUID) -> Result:
+    """A result; raises a problem where the caller may not see one of that id."""
+    result = await session.scalar(readable(caller).where(Result.id == result_id))
+    if result is None:
+        raise not_found("result", result_id)
+    return result

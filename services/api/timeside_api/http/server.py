@@ -1,0 +1,65 @@
+"""The server: uvicorn, but for its handling of signals, under sockets of our own."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Generator
+
+import uvicorn
+from fastapi import FastAPI
+
+from timeside_api.http.stream.schemas import MAX_MESSAGE_BYTES
+from timeside_core.errors import TimesideError
+
+BACKLOG = 1024
+MAX_CONNECTIONS = 2048
+"""Of this process, streams among them; more are answered with 503."""
+CLOSE_S = 5
+"""How long open requests and streams may take to end."""
+
+
+class ListenError(TimesideError):
+    """An address that cannot be listened on."""
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave them to the process: uvicorn would raise them again, and end it before the others have drained."""
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket; port 0 picks a free one. Raises `ListenError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise ListenError(f"{host}:{port} cannot be listened on: {error}") from error
+
+
+async def serve(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> None:
+    """Until told to stop."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="websockets-sansio",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=CLOSE_S,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+    finally:
+        stopping.cancel()
+        serving.cancel()
+        await asyncio.gather(serving, stopping, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""The stream: rows and progress while they are made, over a WebSocket."""

@@ -1,0 +1,110 @@
+"""How far a client is in the rows of some runs: what it needs, what it has, what is missing; and that as a token."""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from timeside_core.messages import Closed, PartialRows
+from timeside_core.outputs import Rows
+
+
+class Gap(NamedTuple):
+    """Rows that are not to be had from the bus any more."""
+
+    processor: int
+    output: int
+    first_row: int
+    rows: int
+
+
+@dataclass
+class _Reached:
+    attempt: int
+    next_rows: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
+    """By processor and output."""
+    next_seqs: dict[int, int] = field(default_factory=dict[int, int])
+    """By processor."""
+
+
+class Cursor:
+    """The next row wanted of each output of each run; rows of earlier attempts are not wanted any more."""
+
+    def __init__(self) -> None:
+        self._runs: dict[UUID, _Reached] = {}
+
+    @classmethod
+    def of(cls, token: str) -> "Cursor":
+        """From a token; raises `ValueError`."""
+        cursor = cls()
+        try:
+            said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(token))
+            for run_id, (attempt, rows, seqs) in said.items():
+                next_rows = {(int(processor), int(output)): int(next) for processor, output, next in rows}
+                next_seqs = {int(processor): int(next) for processor, next in seqs}
+                cursor._runs[UUID(run_id)] = _Reached(int(attempt), next_rows, next_seqs)
+        except (ValueError, TypeError, AttributeError, binascii.Error) as error:
+            raise ValueError("the token is none that we gave") from error
+        return cursor
+
+    def token(self) -> str:
+        """To go on with."""
+        said = {
+            str(run_id): [
+                reached.attempt,
+                [[*place, next] for place, next in sorted(reached.next_rows.items())],
+                sorted(reached.next_seqs.items()),
+            ]
+            for run_id, reached in self._runs.items()
+        }
+        return base64.urlsafe_b64encode(json.dumps(said, separators=(",", ":")).encode()).decode()
+
+    def follow(self, run_id: UUID, attempt: int) -> None:
+        """From now on that attempt counts; a later one than before begins with row 0 again."""
+        reached = self._runs.get(run_id)
+        if reached is None or attempt > reached.attempt:
+            self._runs[run_id] = _Reached(attempt)
+
+    def counts(self, run_id: UUID, attempt: int) -> bool:
+        """Whether that is the attempt that is followed."""
+        return run_id in self._runs and self._runs[run_id].attempt == attempt
+
+    def is_past(self, run_id: UUID, attempt: int) -> bool:
+        """Whether a later attempt is followed."""
+        return run_id in self._runs and self._runs[run_id].attempt > attempt
+
+    def misses_the_end(self, message: Closed) -> bool:
+        """Whether rows were sent after the last that were taken, and are not to be had any more."""
+        return self._runs[message.run_id].next_seqs.get(message.processor, 0) < message.messages
+
+    def take(self, message: PartialRows) -> tuple[Gap | None, PartialRows | None]:
+        """What is missing before these rows, and what of them is new."""
+        reached = self._runs[message.run_id]
+        reached.next_seqs[message.processor] = max(message.seq + 1, reached.next_seqs.get(message.processor, 0))
+        rows = reached.next_rows
+        place = message.processor, message.output
+        wanted, stop = rows.get(place, 0), message.first_row + len(message.rows)
+        if stop <= wanted:
+            return None, None
+        rows[place] = stop
+        if message.first_row > wanted:
+            return Gap(*place, wanted, message.first_row - wanted), message
+        return None, _from(message, wanted)
+
+
+def _from(message: PartialRows, row: int) -> PartialRows:
+    skip = row - message.first_row
+    if not skip:
+        return message
+    rows = message.rows
+    return PartialRows(
+        run_id=message.run_id,
+        attempt=message.attempt,
+        seq=message.seq,
+        processor=message.processor,
+        output=message.output,
+        first_row=row,
+        rows=Rows(rows.values[skip:], rows.times[skip:], rows.durations[skip:]),
+    )

@@ -1,0 +1,192 @@
+"""One subscription: attach to the bus, tell how things are, then what happens, in order and without silent loss.
+
+It reads the bus by itself, and reads on only when its client has taken what was read: so a slow client holds some
+records, and nobody up. What the bus has dropped meanwhile is told as a gap.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from timeside_api.http.access import Caller
+from timeside_api.http.platform import Platform
+from timeside_api.http.stream.cursor import Cursor
+from timeside_api.http.stream.repository import Seen, Subject, see
+from timeside_api.http.tasks.schemas import RunOut
+from timeside_api.models import Run
+from timeside_core import topics
+from timeside_core.bus import Edge, OffsetOutOfRangeError, Partition, Reader, Record, partition_for
+from timeside_core.errors import BusError, PoisonError
+from timeside_core.messages import Closed, Opened, PartialRows, Progress, State, decode
+
+CLOCKS_DIFFER = timedelta(seconds=5)
+"""Between PostgreSQL, brokers and us."""
+RETRY_S = 1.0
+_TOPICS = (topics.PARTIAL, topics.PROGRESS)
+_ENDS = frozenset({"done", "failed", "cancelled"})
+
+Say = Callable[["dict[str, Any] | bytes"], Awaitable[None]]
+_log = logging.getLogger(__name__)
+
+
+class Subscription:
+    """Of one client to one subject."""
+
+    def __init__(self, parts: Platform, caller: Caller, subject: Subject, cursor: Cursor, say: Say) -> None:
+        self._parts, self._caller, self._subject, self._say = parts, caller, subject, say
+        self._cursor = cursor
+        self._runs: dict[UUID, list[UUID]] = {}
+        """Results that the attempt which is followed makes."""
+        self._checked_at = 0.0
+        self._is_time = False
+        """Whether something was heard that may have settled the subject."""
+
+    async def run(self) -> None:
+        """Until the subject is settled; raises a problem where it may not be seen."""
+        attached_at = datetime.now(UTC)
+        seen = await self._see()
+        async with self._parts.bus.reader() as reader:
+            if not seen.is_settled:
+                await self._attach(reader, seen.runs, attached_at)
+                seen = await self._see()  # again, as it may have changed before we were attached
+            await self._say({"op": "snapshot", **seen.message()})
+            self._follow(seen)
+            await self._say({"op": "ready"})
+            while not seen.is_settled:
+                await self._batch(reader)
+                if self._is_due():
+                    seen = await self._see()
+                    await self._join_new(reader, seen)
+            await self._read_out(reader)
+        await self._say({"op": "end", **seen.message()})
+
+    async def _see(self) -> Seen:
+        self._checked_at, self._is_time = asyncio.get_running_loop().time(), False
+        async with self._parts.database.transaction() as session:
+            return await see(session, self._caller, self._subject)
+
+    def _is_due(self) -> bool:
+        passed_s = asyncio.get_running_loop().time() - self._checked_at
+        return self._is_time or passed_s > self._parts.settings.stream_check_s
+
+    async def _join_new(self, reader: Reader, seen: Seen) -> None:
+        """Follow runs that came up since: of what was asked for again."""
+        new = [run for run in seen.runs if run.id not in self._runs]
+        if new:
+            await self._attach(reader, new, datetime.now(UTC))
+            self._follow(seen)
+        for run in new:
+            await self._say({"op": "run", **RunOut.of(run).model_dump(mode="json")})
+
+    async def _attach(self, reader: Reader, runs: Sequence[Run], now: datetime) -> None:
+        """Read the partitions of runs too, from where their present attempts may begin."""
+        since: dict[Partition, int] = {}
+        for run in runs:
+            begins_ms = int((min(run.dispatched_at or now, now) - CLOCKS_DIFFER).timestamp() * 1000)
+            for topic in _TOPICS:
+                count = await self._parts.bus.partition_count(topic)
+                partition = Partition(topic, partition_for(run.id.bytes, count))
+                since[partition] = min(begins_ms, since.get(partition, begins_ms))
+        bounds = await self._parts.bus.bounds(since)  # before the search: what comes in between is read
+        found = await self._parts.bus.offsets_for_times(since)
+        begin: dict[Partition, int | Edge] = {}
+        for partition, offset in found.items():
+            begin[partition] = bounds[partition].next if offset is None else offset
+        await reader.assign({**begin, **reader.positions})
+
+    def _follow(self, seen: Seen) -> None:
+        for run in seen.runs:
+            self._runs[run.id] = list(run.planned)
+            self._cursor.follow(run.id, run.attempt)
+
+    async def _batch(self, reader: Reader) -> None:
+        """Tell what has come next."""
+        settings = self._parts.settings
+        try:
+            found = await reader.getmany(timeout_s=settings.stream_check_s, max_records=settings.stream_records)
+        except OffsetOutOfRangeError as error:  # the next rows tell which are missing
+            reader.seek(error.partition, error.bounds.first)
+            return
+        except BusError as error:
+            _log.warning("a stream waits: %s", error)
+            await asyncio.sleep(RETRY_S)
+            return
+        if await self._tell(found):
+            await self._say({"op": "token", "token": self._cursor.token()})
+
+    async def _read_out(self, reader: Reader) -> None:
+        """Tell what was sent before the subject was settled."""
+        bounds = await self._parts.bus.bounds(reader.positions)
+        while any(position < bounds[partition].next for partition, position in reader.positions.items()):
+            await self._batch(reader)
+
+    async def _tell(self, found: Mapping[Partition, list[Record]]) -> bool:
+        """Whether there was anything; rows before progress, so that what is done was shown."""
+        told = False
+        for _, records in sorted(found.items()):
+            for record in records:
+                if record.key is not None and len(record.key) == 16 and UUID(bytes=record.key) in self._runs:
+                    told |= await self._tell_one(record)
+        return told
+
+    async def _tell_one(self, record: Record) -> bool:
+        try:
+            message: Any = decode(record.partition.topic, record.value)
+        except PoisonError as error:
+            _log.warning("poison at %s %d: %s", record.partition, record.offset, error)
+            return False
+        if not await self._is_of_attempt(message):
+            return False
+        for each in self._told(message):
+            await self._say(each)
+        return True
+
+    async def _is_of_attempt(self, message: Any) -> bool:
+        """Whether a message is of the attempt that is followed; goes on to a later one when it hears of it."""
+        if self._cursor.counts(message.run_id, message.attempt):
+            return True
+        if self._cursor.is_past(message.run_id, message.attempt):
+            return False
+        seen = await self._see()
+        for run in seen.runs:
+            if run.id == message.run_id and run.attempt == message.attempt:
+                self._follow(seen)
+                if self._cursor.counts(run.id, run.attempt):
+                    await self._say({"op": "run", **RunOut.of(run).model_dump(mode="json")})
+                    return True
+        return False
+
+    def _told(self, message: Any) -> Iterable["dict[str, Any] | bytes"]:
+        """What to say of a message."""
+        about = {"run": str(message.run_id), "attempt": message.attempt}
+        match message:
+            case Progress():
+                yield {"op": "progress", **about, **message.model_dump(include={"stage", "samples_done", "samples"})}
+            case State():
+                self._is_time |= message.state in _ENDS
+                yield {"op": "state", **about, "state": message.state, "reason": message.reason}
+            case Opened() | Closed() if self._concerns(message):
+                if isinstance(message, Closed) and self._cursor.misses_the_end(message):
+                    lost = {"processor": message.processor, "output": None, "first_row": None, "rows": None}
+                    yield {"op": "gap", **about, **lost, "result": self._result(message)}
+                said = message.model_dump(mode="json", exclude={"version", "kind", "run_id", "attempt"})
+                yield {"op": message.kind, **about, **said, "result": self._result(message)}
+            case PartialRows() if self._concerns(message):
+                gap, rows = self._cursor.take(message)
+                if gap is not None:
+                    yield {"op": "gap", **about, **gap._asdict(), "result": self._result(message)}
+                if rows is not None:
+                    yield rows.encode()
+            case _:
+                return
+
+    def _concerns(self, message: Opened | Closed | PartialRows) -> bool:
+        wanted = self._subject.result_id
+        return wanted is None or self._result(message) == str(wanted)
+
+    def _result(self, message: Opened | Closed | PartialRows) -> str | None:
+        planned = self._runs[message.run_id]
+        return str(planned[message.processor]) if message.processor < len(planned) else None

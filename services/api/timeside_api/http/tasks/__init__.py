@@ -1,0 +1,1 @@
+"""Tasks: processors applied to an item."""
