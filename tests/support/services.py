@@ -24,6 +24,7 @@ class Service:
     name: str
     environ: dict[str, str]
     log: Path
+    arguments: tuple[str, ...] = ()
     port: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -32,7 +33,7 @@ class Service:
         self.port = _free_port()
         environ = {**os.environ, **self.environ, "TIMESIDE_PORT": str(self.port), "TIMESIDE_HOST": "127.0.0.1"}
         module = "timeside.worker" if self.name == "worker" else f"timeside_{self.name}"
-        command = [sys.executable, "-m", module]
+        command = [sys.executable, "-m", module, *self.arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
