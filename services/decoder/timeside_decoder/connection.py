@@ -250,7 +250,7 @@ def capture(uri: str, pcm: PcmForm, damage: Damage) -> Connection:
         raise MediaError(f"{uri}: this build of FFmpeg has no {format}")
     # PyAV's own build would look in a folder below /tmp, where anybody may put something.
     os.environ.setdefault("ALSA_CONFIG_PATH", "/usr/share/alsa/alsa.conf")
-    options = {"sample_rate": str(pcm.samplerate), "channels": str(pcm.channels)}
+    options = {"sample_rate": str(pcm.samplerate), "ch_layout": f"{pcm.channels}c"}
     try:
         container = av.open(name, "r", format=format, options=options)
     except (FFmpegError, OSError, ValueError) as error:
