@@ -102,6 +102,7 @@ class Database:
     async def upgrade(self, revision: str = "head") -> str:
         """Bring the tables to a revision, by one process at a time; returns the revision."""
         async with self.engine.connect() as connection:
+            await connection.execute(text("SET statement_timeout = 0"))  # a migration takes as long as it takes
             await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATING})
             try:
                 await connection.commit()
@@ -111,6 +112,8 @@ class Database:
             finally:
                 await connection.rollback()
                 await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATING})
+                await connection.execute(text("RESET statement_timeout"))
+                await connection.commit()
 
     async def check(self) -> None:
         """Raise `SchemaError` unless the tables are those of this program."""

@@ -31,9 +31,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from timeside_api import queue
 from timeside_api.database import Database, advisory_lock, is_away
 from timeside_api.metrics import DISPATCHED, IS_DISPATCHER, OUTBOX, QUEUED_SECONDS, RUNS
-from timeside_api.models import Outbox
+from timeside_api.models import Outbox, Run, RunState
 from timeside_api.queue import Claimed, Load, Placed, Sent, Waiting
-from timeside_api.runs import Ledger, recorded
+from timeside_api.runs import HELD, Ledger, recorded
 from timeside_api.settings import RunSettings
 from timeside_api.tasks import WAKE
 from timeside_core import topics
@@ -164,7 +164,7 @@ class Dispatcher:
         async with self._transaction() as session:
             await queue.unclaim(session)
             if self._is_new_bus:
-                await self._again(session, await queue.held(session), "the platform was started anew", lost=True)
+                await self._again(session, await queue.held(session), "the platform was started anew", *HELD)
         self._is_new_bus = False
 
     async def release(self) -> None:
@@ -284,7 +284,8 @@ class Dispatcher:
         async with self._transaction() as session:
             await queue.accept(session, lane, accepted, lease_s=self._settings.lease_s)
             gone = await queue.gone(session, lane, bounds)
-            await self._again(session, gone, "its command is gone from the log, and nobody had accepted it", lost=True)
+            cause = "its command is gone from the log, and nobody had accepted it"
+            await self._again(session, gone, cause, RunState.DISPATCHED)
 
     async def _is_recorded(self, tick: _Tick) -> bool:
         async with self._transaction() as session:
@@ -293,17 +294,26 @@ class Dispatcher:
 
     async def _expire(self, tick: _Tick) -> None:
         """Hand out again the runs whose lease had ended when the tick was sent."""
+
+        def is_expired(run: Run) -> bool:
+            return run.state is RunState.RUNNING and run.lease_until is not None and run.lease_until < tick.sent_at
+
         cause = f"no worker gave a sign of life for {self._settings.lease_s:g} s"
         async with self._transaction() as session:
-            await self._again(session, await queue.expired(session, tick.sent_at), cause)
+            ledger = Ledger(session, self._settings)
+            for run in await ledger.lock(await queue.expired(session, tick.sent_at)):
+                if is_expired(run):  # still, now that nobody else can change it
+                    _log.warning("run %s is handed out again: %s", run.id, cause)
+                    await ledger.again(run, cause)
+            await ledger.close()
 
-    async def _again(self, session: AsyncSession, run_ids: Collection[UUID], cause: str, *, lost: bool = False) -> None:
-        if not run_ids:
-            return
+    async def _again(self, session: AsyncSession, run_ids: Collection[UUID], cause: str, *states: RunState) -> None:
+        """Hand out again the runs that are still in one of these states."""
         ledger = Ledger(session, self._settings)
         for run in await ledger.lock(run_ids):
-            _log.warning("run %s is handed out again: %s", run.id, cause)
-            await (ledger.again_at_once(run, cause) if lost else ledger.again(run, cause))
+            if run.state in states:
+                _log.warning("run %s is handed out again: %s", run.id, cause)
+                await ledger.again_at_once(run, cause)
         await ledger.close()
 
     async def _send_tick(self) -> _Tick:

@@ -230,12 +230,12 @@ async def learn(session: AsyncSession, run: Run, facts: MediaFacts, *, final: bo
 async def runs_of_partition(
     session: AsyncSession, lane: str, *, pool: str | None, partition: int, partitions: int
 ) -> list[UUID]:
-    """Runs that workers may have, and that were sent to that partition, of so many, of a pool (or of any)."""
-    found = select(Run.id).where(Run.lane == lane, Run.state.in_(HELD), Run.partition % partitions == partition)
-    if pool is not None:
-        waits = exists().where(Result.run_id == Run.id, Result.state == ResultState.PENDING, Result.pool == pool)
-        found = found.where(waits)
-    return list(await session.scalars(found))
+    """Runs of which a partition, of so many, may hold blocks for a pool, or (for no pool) the command."""
+    found = select(Run.id).where(Run.lane == lane, Run.partition % partitions == partition)
+    if pool is None:
+        return list(await session.scalars(found.where(Run.state == RunState.DISPATCHED)))
+    waits = exists().where(Result.run_id == Run.id, Result.state == ResultState.PENDING, Result.pool == pool)
+    return list(await session.scalars(found.where(Run.state.in_(HELD), waits)))
 
 
 async def advance(session: AsyncSession, bus: str, partition: Partition, *, read_from: int, next: int) -> bool:

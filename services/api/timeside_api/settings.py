@@ -51,7 +51,8 @@ class ApiSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     database_url: SecretStr
-    """`postgresql://user:password@host/database`."""
+    """`postgresql://user:password@host/database`; not through a pooler that shares connections by transaction, as the
+    dispatcher's lock belongs to its connection."""
     database_connections: Annotated[int, Field(ge=2, le=1000)] = 10
     """Of this process."""
     kafka_bootstrap: str = "127.0.0.1:9092"

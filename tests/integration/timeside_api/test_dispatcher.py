@@ -6,10 +6,12 @@ Crashes at each step are in test_crashes.py, fairness in test_queue.py.
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 from tests.harness.actors import (
     BUS_NAME,
     SETTINGS,
@@ -23,10 +25,11 @@ from tests.harness.actors import (
 from tests.harness.steps import Steps
 from tests.harness.world import Makes, World
 
-from timeside_api import tasks
+from timeside_api import queue, tasks
 from timeside_api.database import Database, is_away
 from timeside_api.dispatcher import Dispatcher
 from timeside_api.models import Result
+from timeside_api.models import Run as RunRow
 from timeside_core import topics
 from timeside_core.bus import Partition
 from timeside_core.bus.memory import MemoryBus
@@ -228,6 +231,30 @@ async def test_a_lease_runs_out_on_evidence(build: Build):
     assert await run_row(world) == ("queued", 1, 1)
     ((causes,),) = await world.say("SELECT causes FROM run")
     assert causes == ["attempt 1: no worker gave a sign of life for 30 s"]
+
+
+async def test_who_has_ended_or_is_heard_meanwhile_is_not_handed_out_again(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+):
+    """Between the look for expired leases and the lock of their runs, others may act."""
+
+    async def all_runs(session: AsyncSession, *_: Any) -> list[UUID]:
+        return list(await session.scalars(select(RunRow.id)))
+
+    world = build(DispatcherActor, RecorderActor, WorkerActor)
+    await world.ask("mfcc")
+    await world.settle()
+    await world.ask("level")
+    await world._actors[2].end()  # pyright: ignore[reportPrivateUsage]
+    world._actors[2] = Idle(world.bus, world.database, world.steps)  # pyright: ignore[reportPrivateUsage]
+    await world.rounds()
+    await world.look_after()
+    for name in ("expired", "gone", "held"):
+        monkeypatch.setattr(queue, name, all_runs)
+    for _ in range(3):
+        await world.rounds()
+        await world.look_after()
+    assert await world.say("SELECT state, attempt FROM run ORDER BY id") == [("done", 1), ("running", 1)]
 
 
 async def test_while_the_recorder_is_away_no_lease_runs_out(build: Build):
