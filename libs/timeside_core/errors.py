@@ -11,7 +11,7 @@ TimesideError
 ├── EncodingError           audio that cannot be encoded or written
 │   └── OutputExistsError   the output exists and overwriting was not asked for (also a FileExistsError)
 ├── ProcessorError          a processor failed while it ran; names it
-├── FormatError             a result file that cannot be read or written (also a ValueError)
+├── FormatError             a file of results, or a picture, that cannot be read or written (also a ValueError)
 ├── PoisonError             bytes on the bus that are not the message they should be (also a ValueError)
 ├── BusError                the bus did not do what was asked
 │   ├── BusUnavailableError it did not answer in time
@@ -91,7 +91,7 @@ class ProcessorError(TimesideError):
 
 
 class FormatError(TimesideError, ValueError):
-    """A result file that cannot be read or written."""
+    """A file of results, or a picture, that cannot be read or written."""
 
 
 class FetchError(TimesideError):

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from timeside_core.audio import Array, Media, Segment, Stream
 from timeside_core.engine import Emission, Engine, Wanted
-from timeside_core.errors import CancelledError, PipelineError
+from timeside_core.errors import CancelledError, FormatError, PipelineError
 from timeside_core.key import digest
 from timeside_core.outputs import Rows
 from timeside_core.processor import Analyzer, Effect, Processor, Step, inputs_of, result_id
@@ -102,7 +102,8 @@ class Grapher(Processor):
     ) -> bytes:
         """Draw; where `output` is given also write it there, whole or not at all.
 
-        The format is that of the output's suffix where it is not given, PNG where neither is.
+        The format is that of the output's suffix where it is not given, PNG where neither is. Raises `ParameterError`
+        for what cannot be drawn, `FormatError` where it cannot be written.
         """
         path = None if output is None else Path(output)
         if format is None:
@@ -267,6 +268,8 @@ def _write_whole(path: Path, content: bytes) -> None:
     try:
         sibling.write_bytes(content)
         sibling.replace(path)
+    except OSError as error:
+        raise FormatError(f"{path} cannot be written: {error.strerror}") from error
     finally:
         sibling.unlink(missing_ok=True)
 

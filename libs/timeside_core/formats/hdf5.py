@@ -17,13 +17,17 @@ h5py: Any = _h5py  # it is not typed
 
 def write(results: Results, path: Path) -> None:
     """Write results, exactly; arrays are compressed and checksummed."""
-    with h5py.File(path, "w", track_order=True) as file:
+    # in memory first: where the disk is full, HDF5 can neither go on nor close its file, and crashes at the end
+    with h5py.File(path, "w", driver="core", backing_store=False, track_order=True) as file:
         file.attrs.update(header())
         for name, each in documents(results).items():
             group = file.create_group(name)
             group["header"] = json.dumps(each.fields)
             for key, array in each.arrays.items():
                 _store(group, key, array)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+    path.write_bytes(image)
 
 
 def read(path: Path, budget: Budget) -> list[Document]:

@@ -4,6 +4,7 @@ The store is rooted at the path itself, so that any Zarr reader opens it by that
 """
 
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,8 @@ def write(results: Results, path: Path) -> None:
     if path.suffix != ".zip":
         _write(taken_apart, LocalStore(path))
         return
-    store = ZipStore(path, mode="w")
-    _write(taken_apart, store)
-    store.close()
+    with closing(ZipStore(path, mode="w")) as store:
+        _write(taken_apart, store)
 
 
 def read(path: Path, budget: Budget) -> list[Document]:
@@ -37,10 +37,8 @@ def read(path: Path, budget: Budget) -> list[Document]:
         return _read(LocalStore(path, read_only=True), budget)
     with zipfile.ZipFile(path) as members:
         Budget(budget.left).take(sum(member.file_size for member in members.infolist()))
-    store = ZipStore(path, mode="r")
-    found = _read(store, budget)
-    store.close()
-    return found
+    with closing(ZipStore(path, mode="r")) as store:
+        return _read(store, budget)
 
 
 def _write(documents: dict[str, Document], store: Any) -> None:
