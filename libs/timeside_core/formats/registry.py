@@ -66,20 +66,19 @@ FORMATS = {
 
 def check(suffix: str) -> None:
     """Raise `FormatError` unless a file of that suffix, with or without its dot, can be written."""
-    find(Path(f"results.{suffix.removeprefix('.')}"), None)
+    if _of_name(f"results.{suffix.removeprefix('.')}") is None:
+        raise FormatError(f"format {suffix!r} is unknown; there are {_suffixes()}")
 
 
 def find(path: Path, name: str | None) -> Format:
     """The format of that name, or else of the path's suffix; raises `FormatError` where there is none."""
-    if name is not None:
-        if name not in FORMATS:
-            raise FormatError(f"format {name!r} is unknown; there are {', '.join(FORMATS)}")
-        return FORMATS[name]
-    for each in FORMATS.values():
-        if path.name.lower().endswith(tuple(suffix.lower() for suffix in each.suffixes)):
-            return each
-    suffixes = ", ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)
-    raise FormatError(f"{path} has no known suffix: name a format, or use {suffixes}")
+    if name is None:
+        if (found := _of_name(path.name)) is None:
+            raise FormatError(f"{path} has no known suffix: name a format, or use {_suffixes()}")
+        return found
+    if name not in FORMATS:
+        raise FormatError(f"format {name!r} is unknown; there are {', '.join(FORMATS)}")
+    return FORMATS[name]
 
 
 def check_holds(format: Format, results: Iterable[Result]) -> None:
@@ -87,3 +86,14 @@ def check_holds(format: Format, results: Iterable[Result]) -> None:
     misfits = [f"{each.id} ({each.output.time_mode})" for each in results if not format.holds(each)]
     if misfits:
         raise FormatError(f"{format.name} holds {', '.join(format.time_modes)} results; leave out {', '.join(misfits)}")
+
+
+def _of_name(name: str) -> Format | None:
+    for each in FORMATS.values():
+        if name.lower().endswith(tuple(suffix.lower() for suffix in each.suffixes)):
+            return each
+    return None
+
+
+def _suffixes() -> str:
+    return ", ".join(suffix for each in FORMATS.values() for suffix in each.suffixes)

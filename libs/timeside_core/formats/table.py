@@ -35,7 +35,7 @@ def table(media: Iterable[Results | Row]) -> dict[str, list[Any]]:
     columns |= {name: [] for each in rows for name in each if name not in columns}
     for each in rows:
         for name, column in columns.items():
-            column.append(each.get(name))
+            column.append(_cell(each.get(name)))
     return columns
 
 
@@ -87,6 +87,11 @@ def check_table(path: str | Path) -> None:
         raise FormatError(f"{path}: a table is written as {' or '.join(_WRITERS)}")
 
 
+def _cell(value: Any) -> Any:
+    """A text without lone surrogates, as a file's name may have, which no table holds."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
+
+
 def _cells(name: str, result: Result) -> Iterator[tuple[str, Any]]:
     if result.output.time_mode == "global":
         yield from _values(name, result)
@@ -134,7 +139,6 @@ def _columns(name: str, result: Result) -> list[str]:
 
 
 def _write_csv(columns: Mapping[str, list[Any]], path: Path) -> None:
-
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
