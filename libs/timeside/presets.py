@@ -8,7 +8,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,6 +16,7 @@ from timeside_core.errors import ParameterError
 from timeside_core.processor import Processor
 from timeside_core.registry import get_processor
 
+Kind = TypeVar("Kind", bound=Processor)
 Preset = tuple[str, dict[str, Any]]
 """A processor's id and the parameters that differ from its defaults."""
 
@@ -45,16 +46,18 @@ def load(path: Path) -> list[Preset]:
 
     try:
         entries = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ParameterError(f"presets {str(path)!r} cannot be read: {error}") from None
-    if not isinstance(entries, list):
+    except OSError as error:
+        raise ParameterError(f"presets {str(path)!r} cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ParameterError(f"presets {str(path)!r} are not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(entries, list) or not entries:
         raise ParameterError(f"presets {str(path)!r} must be a list of entries with 'processor' and 'parameters'")
     return [_preset(path, entry) for entry in cast("list[Any]", entries)]
 
 
-def instances(presets: Iterable[Preset], kind: type[Processor]) -> tuple[Processor, ...]:
+def instances(presets: Iterable[Preset], kind: type[Kind]) -> tuple[Kind, ...]:
     """Processors of presets; each must be of that kind."""
-    made: list[Processor] = []
+    made: list[Kind] = []
     for id, values in presets:
         processor = get_processor(id)
         if not issubclass(processor, kind):

@@ -1,1 +1,12 @@
-"""The command line `timeside`: each command is a module that is imported when it is called."""
+"""The command line."""
+
+import sys
+
+
+def main() -> None:
+    """Load the command line and run it; an interrupt meanwhile is no traceback either."""
+    try:
+        from timeside.cli.__main__ import main
+    except KeyboardInterrupt:
+        sys.exit(130)
+    main()

@@ -1,13 +1,17 @@
 """Entry point of the command line."""
 
 import os
+import signal
 import sys
+from io import TextIOWrapper
+from typing import cast
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads spin, on matrices as small as ours
 
 import typer
 
 from timeside.cli import admin, analyze, db, draw, info, letters, plugin, processors, store, topics, transcode, up
+from timeside.cli.common import say
 from timeside_core.errors import TimesideError
 
 app = typer.Typer(
@@ -33,12 +37,23 @@ app.add_typer(admin.app, name="admin")
 
 
 def main() -> None:
-    """Run; an error of ours is one line on standard error and exit code 2, never a traceback."""
+    """Run; what cannot be done is one line on standard error and exit code 2, never a traceback."""
+    signal.signal(signal.SIGTERM, _end)
+    output = cast("TextIOWrapper", sys.stdout)
+    if output.errors == "strict":  # file names may be no text in the encoding of the terminal
+        output.reconfigure(errors="backslashreplace")
     try:
         app()
     except TimesideError as error:
-        print(f"timeside: {error}", file=sys.stderr)
+        say(f"timeside: {error}", error=True)
         sys.exit(2)
+    except OSError as error:
+        say(f"timeside: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}", error=True)
+        sys.exit(2)
+
+
+def _end(*_: object) -> None:
+    sys.exit(128 + signal.SIGTERM)  # processes and temporary files are cleared away on the way out
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from timeside.batch import Found
-from timeside.cli.common import Duration, Gain, Jobs, Out, Overwrite, Quiet, Sources, Start, batch
-from timeside.presets import instances, load, parse
+from timeside.cli.common import Duration, Gain, Jobs, Out, Overwrite, Quiet, Sources, Start, batch, say
+from timeside.presets import load, parse
 from timeside.work import Analysis, Done, note, read_index
 from timeside_core import formats
-from timeside_core.processor import Analyzer
+from timeside_core.errors import FormatError
 
 DEFAULT = ("level", "loudness_itu", "aubio_temporal")
 
@@ -33,22 +33,21 @@ def analyze(
 ) -> None:
     """Analyse files and folders; what is done already with the same key is skipped."""
     presets = [parse(word) for word in analyzer or ()] + [each for path in preset or () for each in load(path)]
-    presets = presets or [parse(word) for word in DEFAULT]
-    instances(presets, Analyzer)  # a wrong one is refused before anything is opened
-    formats.check(format)
-    if table is not None:
-        formats.check_table(table)
-    out.mkdir(parents=True, exist_ok=True)
     plan = Analysis(
         out=out,
         start=start,
         duration=duration,
         gain=gain,
         overwrite=overwrite,
-        analyzers=presets,
+        analyzers=presets or [parse(word) for word in DEFAULT],
         format=format,
         known=read_index(out),
     )
+    plan.check()
+    out.mkdir(parents=True, exist_ok=True)
+    if table is not None:
+        formats.check_table(table)
+        table.parent.mkdir(parents=True, exist_ok=True)
 
     def record(file: Found, done: Done) -> str:
         if not done.skipped:
@@ -58,8 +57,14 @@ def analyze(
     outcomes, code = batch(sources, plan, jobs=jobs, quiet=quiet, record=record)
     if table is not None:
         rows = [
-            outcome.answer.row if outcome.answer else {"uri": str(outcome.file.path), "error": outcome.error}
+            outcome.answer.row
+            if outcome.answer is not None and not outcome.error
+            else {"uri": str(outcome.file.path), "error": outcome.error}
             for outcome in sorted(outcomes, key=lambda outcome: outcome.file.path)
         ]
-        formats.write_table(rows, table)
+        try:
+            formats.write_table(rows, table)
+        except FormatError as error:
+            say(f"timeside: {error}", error=True)
+            code = 1
     raise typer.Exit(code)

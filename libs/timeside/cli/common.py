@@ -3,16 +3,16 @@
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
-from timeside.batch import Found, Outcome, Tell, find, run
-from timeside.work import Done
-
-Answer = TypeVar("Answer")
+from timeside.batch import Found, Outcome, find, run
+from timeside.work import Done, Plan, apart
+from timeside_core.errors import TimesideError
 
 Sources = Annotated[list[str], typer.Argument(help="Files, folders or quoted patterns.", metavar="PATH…")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for what is made.")]
@@ -24,42 +24,65 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is al
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 
 
+def say(line: str, *, error: bool = False) -> None:
+    """Print one line, to standard error if it tells of an error; what is not printable (in names) is escaped."""
+    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+    print(shown, file=sys.stderr if error else sys.stdout)
+
+
 def batch(
     sources: list[str],
-    work: Callable[[Found, Tell], Answer],
+    plan: Plan,
     *,
     jobs: int,
     quiet: bool,
-    record: Callable[[Found, Answer], str],
-) -> tuple[list[Outcome[Answer]], int]:
-    """Outcomes of `work` over what `sources` name, and the exit code: 0 all well, 1 some failed.
+    record: Callable[[Found, Done], str],
+) -> tuple[list[Outcome[Done]], int]:
+    """Outcomes of a plan over what `sources` name, and the exit code: 0 all well, 1 some failed.
 
     `record` is called with each answer as it comes; the line it returns is printed.
     """
     files = find(sources)
     if not files:
-        print("timeside: no audio or video file found there", file=sys.stderr)
+        say(f"timeside: no audio or video file in {', '.join(sources)}", error=True)
         return [], 1
-    outcomes: list[Outcome[Answer]] = []
-    with _bars(files, quiet) as (tell, done):
-        for outcome in run(files, work, processes=jobs or os.cpu_count() or 1, tell=tell):
-            outcomes.append(outcome)
-            done(outcome.file)
-            if outcome.answer is None:
-                print(f"{outcome.file.path}: {outcome.error}", file=sys.stderr)
-                continue
-            line = record(outcome.file, outcome.answer)
-            if not quiet:
-                print(line)
+    outcomes: list[Outcome[Done]] = []
+    with (
+        _bars(files, quiet) as (tell, over),
+        closing(run(list(apart(files, plan)), plan, processes=jobs or os.cpu_count() or 1, tell=tell)) as found,
+    ):
+        for outcome in found:
+            over(outcome.file)
+            outcomes.append(_said(outcome, record, quiet))
     failed = sum(bool(outcome.error) for outcome in outcomes)
     if failed:
-        print(f"{failed} of {len(files)} files failed", file=sys.stderr)
+        say(f"{failed} of {len(files)} files failed", error=True)
     return outcomes, 1 if failed else 0
 
 
 def written(file: Found, done: Done) -> str:
     """The line that says what came of a file."""
     return f"{file.path}: {', '.join(str(path) for path in done.written)}"
+
+
+def failure(path: Path, error: str) -> str:
+    """The line that says what is wrong with a file; many errors begin with its path."""
+    return error if error.startswith(f"{path}:") else f"{path}: {error}"
+
+
+def _said(outcome: Outcome[Done], record: Callable[[Found, Done], str], quiet: bool) -> Outcome[Done]:
+    """An outcome once it is recorded and said."""
+    path, line = outcome.file.path, ""
+    if outcome.answer is not None:
+        try:
+            line = record(outcome.file, outcome.answer)
+        except TimesideError as error:
+            outcome = replace(outcome, error=str(error))
+    for problem in filter(None, (*outcome.warnings, outcome.error)):
+        say(failure(path, problem), error=True)
+    if line and not quiet:
+        say(line)
+    return outcome
 
 
 @contextmanager
@@ -74,12 +97,13 @@ def _bars(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     columns: tuple[Any, ...] = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console, lines = Console(stderr=True), sys.stdout.isatty()  # lines for a pipe or a file must not go to the terminal
+    with Progress(*columns, console=console, transient=True, redirect_stdout=lines) as progress:
         total = progress.add_task("files", total=len(files))
         bars: dict[Path, TaskID] = {}
 

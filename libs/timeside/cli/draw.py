@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from timeside.cli.common import Duration, Gain, Jobs, Out, Overwrite, Quiet, Sources, Start, batch, written
-from timeside.presets import instances, parse
+from timeside.presets import parse
 from timeside.work import Drawing
-from timeside_core.pipeline import Grapher
 
 
 def draw(
@@ -28,18 +27,17 @@ def draw(
     quiet: Quiet = False,
 ) -> None:
     """Draw files and folders."""
-    presets = [parse(word) for word in grapher or ("waveform_simple", "spectrogram_log")]
-    instances(presets, Grapher)
     plan = Drawing(
         out=out,
         start=start,
         duration=duration,
         gain=gain,
         overwrite=overwrite,
-        graphers=presets,
+        graphers=[parse(word) for word in grapher or ("waveform_simple", "spectrogram_log")],
         width=width,
         height=height,
         format=format,
     )
+    plan.check()
     _, code = batch(sources, plan, jobs=jobs, quiet=quiet, record=written)
     raise typer.Exit(code)

@@ -1,15 +1,14 @@
 """`timeside info`: what a file is, without decoding it."""
 
 import json
-import sys
 from dataclasses import fields
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from timeside.batch import find
-from timeside_core.errors import TimesideError
+from timeside.batch import Found, find
+from timeside.cli.common import failure, say
+from timeside_core.errors import MediaError, TimesideError
 from timeside_core.pipeline import Decoder
 from timeside_core.registry import get_processor
 
@@ -22,17 +21,20 @@ def info(
     code = 0
     for file in find(sources):
         try:
-            facts = _facts(file.path)
+            facts = _facts(file)
         except TimesideError as error:
-            print(f"{file.path}: {error}", file=sys.stderr)
+            say(failure(file.path, str(error)), error=True)
             code = 1
             continue
-        print(json.dumps(facts) if as_json else _lines(facts))
+        for line in [json.dumps(facts)] if as_json else _lines(facts):
+            say(line)
     raise typer.Exit(code)
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    decoder = get_processor("file_decoder").from_parameters({"uri": str(path)})
+def _facts(file: Found) -> dict[str, Any]:
+    if file.error:
+        raise MediaError(file.error)
+    decoder = get_processor("file_decoder").from_parameters({"uri": str(file.path)})
     assert isinstance(decoder, Decoder)
     with decoder.open() as source:
         media = source.media
@@ -41,6 +43,6 @@ def _facts(path: Path) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value not in (None, "", {})}
 
 
-def _lines(facts: dict[str, Any]) -> str:
+def _lines(facts: dict[str, Any]) -> list[str]:
     tags = {f"tag {name}": value for name, value in facts.pop("tags", {}).items()}
-    return "\n".join(f"{name:>14}  {value}" for name, value in (facts | tags).items())
+    return [f"{name:>14}  {value}" for name, value in (facts | tags).items()]

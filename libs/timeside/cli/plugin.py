@@ -1,12 +1,15 @@
 """`timeside new-plugin`: a package with an analyzer that passes the contract suite."""
 
 import re
+from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from timeside_core.errors import OutputExistsError, ParameterError
+from timeside_core.registry import processor_ids
 
 PYPROJECT = """\
 [build-system]
@@ -86,27 +89,32 @@ def new_plugin(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the package's folder is made.")] = Path(),
 ) -> None:
     """Write a package with an analyzer of fifteen lines, ready to install, test and change."""
-    if not re.fullmatch("[a-z][a-z0-9_]*", id):
-        raise ParameterError(f"id {id!r} must be lower-case letters, digits and _, a letter first")
-    project = f"timeside-{id.replace('_', '-')}"
-    folder = out / project
+    package, project = f"timeside_{id}", f"timeside-{id.replace('_', '-')}"
+    name, folder = "".join(part.capitalize() for part in id.split("_")), out / project
+    _check(id, package, name)
     if folder.exists():
         raise OutputExistsError(f"{str(folder)!r} exists: choose another id or folder")
-    words = {
-        "id": id,
-        "project": project,
-        "package": f"timeside_{id}",
-        "name": "".join(part.capitalize() for part in id.split("_")),
-        "title": id.replace("_", " ").capitalize(),
-    }
+    title = id.replace("_", " ").capitalize()
+    words = {"id": id, "project": project, "package": package, "name": name, "title": title}
     files = {
         "pyproject.toml": PYPROJECT,
         "README.md": README,
-        f"timeside_{id}/__init__.py": MODULE,
+        f"{package}/__init__.py": MODULE,
+        f"{package}/py.typed": "",
         f"tests/test_{id}.py": TEST,
     }
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text.format(**words), "utf-8")
-    (folder / f"timeside_{id}" / "py.typed").touch()
+    for place, text in files.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(text.format(**words), "utf-8")
     print(f"{folder}: pip install -e '{folder}[test]' && pytest {folder}")
+
+
+def _check(id: str, package: str, name: str) -> None:
+    if not re.fullmatch("[a-z][a-z0-9]*(_[a-z0-9]+)*", id):
+        raise ParameterError(f"id {id!r} must be lower-case letters and digits, a letter first, words joined by one _")
+    if id in processor_ids():
+        raise ParameterError(f"id {id!r} is a processor's already: ids are unique")
+    if find_spec(package) is not None:
+        raise ParameterError(f"id {id!r} would make a package {package!r}, which is there already")
+    if iskeyword(name):
+        raise ParameterError(f"id {id!r} would name a class {name!r}, a word of Python's")

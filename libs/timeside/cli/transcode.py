@@ -8,9 +8,6 @@ import typer
 from timeside.cli.common import Duration, Gain, Jobs, Out, Overwrite, Quiet, Sources, Start, batch, written
 from timeside.presets import parse
 from timeside.work import Transcoding
-from timeside_core.errors import UnknownProcessorError
-from timeside_core.pipeline import Encoder
-from timeside_core.registry import get_processor
 
 
 def transcode(
@@ -27,12 +24,9 @@ def transcode(
     """Encode files and folders anew; embedded tags are carried over."""
     name, parameters = parse(to)
     id = name if name.endswith("_encoder") else f"{name}_encoder"
-    encoder = get_processor(id)
-    if not issubclass(encoder, Encoder):
-        raise UnknownProcessorError(f"{id!r} is no encoder")
-    encoder.from_parameters(parameters)
     plan = Transcoding(
         out=out, start=start, duration=duration, gain=gain, overwrite=overwrite, encoder=(id, parameters)
     )
+    plan.check()
     _, code = batch(sources, plan, jobs=jobs, quiet=quiet, record=written)
     raise typer.Exit(code)

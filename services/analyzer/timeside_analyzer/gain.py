@@ -9,7 +9,7 @@ from timeside_core import Array, Effect
 class FxGain(Effect, id="fx_gain", version="2.0"):
     """Multiplies the signal by a factor: y[n] = gain · x[n], in float32, without clipping."""
 
-    gain: float = Field(default=1.0, ge=-1000, le=1000, kw_only=False)
+    gain: float = Field(default=1.0, ge=-1000, le=1000, allow_inf_nan=False, kw_only=False)
     """Factor, linear: 2 is +6.02 dB, 0 is silence, a negative one inverts the polarity."""
 
     def process(self, block: Array) -> Array:

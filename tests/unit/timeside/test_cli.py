@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 import yaml
@@ -134,15 +136,27 @@ def test_a_segment_and_a_gain(tapes, out):
         (["analyze", "{tapes}", "-a", "mfcc:n_mfcc=0"], "mfcc: n_mfcc=0"),
         (["analyze", "{tapes}", "-a", "mfcc:n_mfcc"], "'n_mfcc' is not name=value"),
         (["analyze", "{tapes}", "-a", "flac_encoder"], "'flac_encoder' is no analyzer"),
-        (["analyze", "{tapes}", "-f", "doc"], "doc"),
+        (["analyze", "{tapes}", "-f", "doc"], "format 'doc' is unknown"),
+        (["analyze", "{tapes}", "--duration", "0"], "file_decoder: duration=0.0"),
+        (["analyze", "{tapes}", "--gain", "inf"], "fx_gain: gain=inf"),
+        (["analyze", "{tapes}", "-o", "{tapes}/notes.txt"], "notes.txt: File exists"),
+        (["analyze", "long" * 100], "cannot be looked into: File name too long"),
         (["analyze", "{tapes}", "--table", "t.xls"], "t.xls"),
         (["analyze", "nowhere"], "'nowhere' names no file or folder"),
         (["analyze", "http://localhost/a.wav"], "is a URL: only local files"),
         (["analyze", "{tapes}", "-p", "{tapes}/notes.txt"], "must be a list of entries"),
+        (["analyze", "{tapes}", "-p", "{tapes}/sine.wav"], "sine.wav' are not YAML"),
+        (["analyze", "{tapes}", "-p", "{tapes}"], "cannot be read: Is a directory"),
         (["draw", "{tapes}", "-g", "level"], "'level' is no grapher"),
+        (["draw", "{tapes}", "--width", "0"], "width=0 must be"),
+        (["draw", "{tapes}", "-f", "bmp"], "format='bmp' must be png or svg"),
         (["transcode", "{tapes}", "--to", "mp4"], "'mp4_encoder' is unknown"),
+        (["transcode", "{tapes}", "--to", "flac:output=a.flac"], "'output' is no parameter here"),
         (["processors", "nothing"], "'nothing' is unknown"),
         (["new-plugin", "Bad-Id"], "id 'Bad-Id' must be"),
+        (["new-plugin", "level"], "id 'level' is a processor's already"),
+        (["new-plugin", "core"], "a package 'timeside_core', which is there already"),
+        (["new-plugin", "none"], "a class 'None'"),
     ],
 )
 def test_wrong_usage_is_one_line_before_anything_is_opened(tapes, out, capsys, words, message, monkeypatch, tmp_path):
@@ -157,6 +171,77 @@ def test_wrong_usage_is_one_line_before_anything_is_opened(tapes, out, capsys, w
 def test_an_impossible_segment_fails_each_file_with_its_reason(tapes, out, capsys):
     timeside("analyze", tapes / "sine.wav", "-a", "level", "-o", out, "--start", 99, code=1)
     assert "99" in capsys.readouterr().err
+
+
+def test_names_of_any_bytes_are_one_line_each_and_go_into_the_table(tapes, out, capsys):
+    sine = (tapes / "sine.wav").read_bytes()
+    for name in (b"new\nline.wav", b"latin-1 \xe9.wav", b"\x1b[31mred.wav", 'é "日本" [/].wav'.encode()):
+        (tapes / os.fsdecode(name.replace(b"/", b":"))).write_bytes(sine)
+    for table in ("t.csv", "t.parquet"):
+        timeside("analyze", tapes, "-a", "level", "-o", out, "-j", 1, "--table", out / table)
+        said = capsys.readouterr().out
+        assert len(said.splitlines()) == 6
+        assert "new\\nline.wav" in said
+        assert "\x1b" not in said
+    assert "latin-1 \\udce9.wav" in (out / "t.csv").read_text("utf-8")
+
+
+def test_files_that_would_be_written_to_one_place_are_refused_but_the_first(tapes, out, capsys):
+    (tapes / "sine.flac").write_bytes((tapes / "side b" / "noise.flac").read_bytes())
+    timeside("transcode", tapes, "--to", "mp3", "-o", out, "--overwrite", code=1)
+    assert "sine.wav: would be written where" in capsys.readouterr().err
+    (tapes / "side b" / "sine.wav").write_bytes((tapes / "sine.wav").read_bytes())
+    timeside("analyze", tapes / "sine.wav", tapes / "side b" / "sine.wav", "-a", "level", "-o", out, code=1)
+    assert "1 of 2 files failed" in capsys.readouterr().err
+
+
+def test_a_source_is_not_replaced_by_what_is_made_of_it(tapes, capsys):
+    before = (tapes / "sine.wav").read_bytes()
+    timeside("transcode", tapes / "sine.wav", "--to", "wav", "-o", tapes, "--overwrite", code=1)
+    assert "is the source itself" in capsys.readouterr().err
+    assert (tapes / "sine.wav").read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_looked_into_is_reported(tapes, out, capsys, monkeypatch):
+    monkeypatch.chdir(tapes / "side b")
+    for _ in range(20):  # deeper than a path can say
+        os.mkdir("deep" * 60)
+        os.chdir("deep" * 60)
+    monkeypatch.undo()
+    timeside("analyze", tapes, "-a", "level", "-o", out, "-q", "-j", 1, code=1)
+    assert "1 of 3 files failed" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("default")
+def test_damage_is_told_in_one_line(tapes, out, capsys):
+    flac = bytearray((tapes / "side b" / "noise.flac").read_bytes())
+    (tapes / "cut.flac").write_bytes(flac[: len(flac) * 2 // 3])
+    timeside("analyze", tapes / "cut.flac", "-a", "level", "-o", out)
+    assert capsys.readouterr().err.startswith(f"{tapes / 'cut.flac'}: ")
+
+
+def test_a_broken_index_costs_only_work_that_is_done_again(tapes, out, capsys):
+    command = ("analyze", tapes / "sine.wav", "-a", "level", "-o", out)
+    timeside(*command)
+    (out / INDEX).write_bytes(b'\xff\n{"file": "sine.wav.json"}\n[]\n')
+    timeside(*command)
+    assert "done" in capsys.readouterr().out
+
+
+def test_an_index_that_cannot_be_written_fails_the_file(tapes, out, capsys):
+    out.mkdir()
+    (out / INDEX).symlink_to(out / "nowhere" / "index")
+    timeside("analyze", tapes / "sine.wav", "-a", "level", "-o", out, code=1)
+    assert f"{out / INDEX} cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_two_presets_of_one_grapher_make_two_pictures(tapes, out):
+    graphers = ("-g", "spectrogram_log", "-g", "spectrogram_log:n_fft=512", "-g", "spectrogram_log")
+    timeside("draw", tapes / "sine.wav", *graphers, "-o", out)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "sine.wav.spectrogram_log-2.png",
+        "sine.wav.spectrogram_log.png",
+    ]
 
 
 def test_draw(tapes, out):
@@ -259,6 +344,41 @@ if __name__ == "__main__":
     assert lines["killer.wav"] == "None | the process that worked on it died"
     assert lines["sine.wav"] == "sine.wav | "
     assert lines["noise.flac"] == "noise.flac | "
+
+
+@pytest.fixture
+def at_work(tapes, out):
+    """A command that works on many files in two processes, its first file done, in a group of its own."""
+    noise = np.random.default_rng(440).standard_normal((60 * SAMPLERATE, 2)) / 10
+    for index in range(12):
+        soundfile.write(tapes / f"long {index}.wav", noise, SAMPLERATE)
+    command = [sys.executable, "-c", "from timeside.cli import main; main()", "transcode", "--to", "vorbis", "-j", "2"]
+    process = subprocess.Popen(
+        [*command, "-o", out, tapes], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_ends_all_processes_and_leaves_nothing_half_written(at_work, out, number, code):
+    children = psutil.Process(at_work.pid).children(recursive=True)
+    assert len(children) >= 2
+    os.killpg(at_work.pid, number) if number == signal.SIGINT else at_work.send_signal(number)
+    _, said = at_work.communicate(timeout=60)
+    assert at_work.returncode == code
+    assert "Traceback" not in said
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert [path.name for path in Path(out).rglob(".*")] == []
+
+
+def test_processes_end_where_their_parent_is_killed(at_work):
+    children = psutil.Process(at_work.pid).children(recursive=True)
+    at_work.kill()
+    assert psutil.wait_procs(children, timeout=30)[1] == []
 
 
 def test_help_names_every_command(capsys):
