@@ -68,7 +68,9 @@ class HttpSettings(BaseModel):
     stream_first_s: Seconds = 5.0
     """A client that has subscribed to nothing after so long is hung up on."""
     stream_check_s: Seconds = 5.0
-    """How often a subscription looks whether its task has settled, and whether its client may still be there."""
+    """How often a subscription looks whether its task has settled, where it did not hear of that."""
+    stream_recheck_s: Seconds = 30.0
+    """How often it is looked whether the credential of a stream's client still counts."""
 
     @field_validator("secret")
     @classmethod

@@ -25,8 +25,6 @@ from timeside_api.http.stream.subscription import Subscription
 router = APIRouter()
 
 SUBPROTOCOL = "timeside.v1"
-RECHECK_S = 30.0
-"""How often it is looked whether the client's credential still counts."""
 _POLICY, _TRY_LATER = 1008, 1013
 _log = logging.getLogger(__name__)
 
@@ -114,7 +112,7 @@ class _Connection:
     async def _watch(self) -> None:
         """Hang up on who may not be here any more."""
         while True:
-            await asyncio.sleep(RECHECK_S)
+            await asyncio.sleep(self._parts.settings.stream_recheck_s)
             async with self._parts.database.transaction() as session:
                 if not await still(session, self._caller):
                     raise _HangUpError(_POLICY, "the credential is not valid any more")
