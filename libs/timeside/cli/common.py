@@ -106,13 +106,17 @@ def _bars(
     with Progress(*columns, console=console, transient=True, redirect_stdout=lines) as progress:
         total = progress.add_task("files", total=len(files))
         bars: dict[Path, TaskID] = {}
+        finished: set[Path] = set()  # their last progress may come later
 
         def tell(file: Found, done_s: float, total_s: float | None) -> None:
+            if file.path in finished:
+                return
             if file.path not in bars:
                 bars[file.path] = progress.add_task(f"  {file.relative} (s)", total=None)
             progress.update(bars[file.path], completed=round(done_s), total=total_s and round(total_s))
 
         def done(file: Found) -> None:
+            finished.add(file.path)
             progress.advance(total)
             if file.path in bars:
                 progress.remove_task(bars.pop(file.path))
