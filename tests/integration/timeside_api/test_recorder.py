@@ -254,6 +254,10 @@ async def test_who_was_replaced_without_knowing_records_nothing(bench: Bench):
     for partition, records in batches.items():
         await zombie._record(partition, records)
     assert await bench.say("SELECT state, strikes FROM run") == [("running", 1)]
+    await zombie.turn()  # it joins anew, and knows where the others are
+    for partition, records in batches.items():
+        await zombie._record(partition, records)
+    assert await bench.say("SELECT state, strikes FROM run") == [("running", 1)]
     await bench.tell(failed(run, None, retriable=True))
     await asyncio.gather(zombie.turn(), heir.turn())
     while await zombie.turn() or await heir.turn():

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 from tests.harness.world import World, asked
 
 from timeside_api import tasks
@@ -22,6 +24,7 @@ from timeside_core.ids import uuid7
 pytestmark = pytest.mark.integration
 
 SETTINGS = RunSettings()
+PATIENCE_S = 30.0
 A, B = (hashlib.sha256(name).hexdigest() for name in (b"a", b"b"))
 OWNER = uuid7()
 
@@ -186,6 +189,43 @@ async def test_requests_while_results_are_settled_miss_none(database: Database, 
     await settle(world, state="done")
     await world.say("DELETE FROM outbox")
     await world.check(("done", "partial", "failed"))
+
+
+async def blocked(world: World, task: asyncio.Task[None]) -> None:
+    """Wait until a task waits for a lock of the database, or has ended."""
+    waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    deadline = time.monotonic() + PATIENCE_S
+    while not task.done() and not await world.say(waits):
+        assert time.monotonic() < deadline
+
+
+async def test_who_settles_a_result_waits_for_those_who_are_about_to_wait_for_it(database: Database, world: World):
+    await create(database, "mfcc")
+    async with database.transaction() as session:
+        late = await tasks.create(session, request("mfcc"))
+        settling = asyncio.create_task(settle(world, state="done"))
+        await blocked(world, settling)
+    await settling
+    assert await progress(database, late) == ("done", 1, 0, 0, 0)
+
+
+async def test_who_cancels_waits_for_those_who_are_about_to_wait(
+    database: Database, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    first = await create(database, "mfcc")
+    share, cancelling = tasks._share, list[asyncio.Task[None]]()
+
+    async def share_then_cancel(session: AsyncSession, part: Part) -> Any:
+        found = await share(session, part)
+        if not cancelling:
+            cancelling.append(asyncio.create_task(cancel(database, first)))
+            await blocked(world, cancelling[0])
+        return found
+
+    monkeypatch.setattr(tasks, "_share", share_then_cancel)
+    second = await create(database, "mfcc")
+    await cancelling[0]
+    assert await progress(database, second) == ("running", 0, 0, 0, 1)
 
 
 # More urgent
