@@ -419,6 +419,9 @@ class Start(JsonMessage):
     run: Run
     facts: MediaFacts
     """As the header claims; the end knows better."""
+    next_seq: Annotated[int, Field(ge=1, lt=1 << 32)] = 1
+    """Of the block that follows. An endless stream says its start again every few seconds, so that whoever comes later
+    can begin there."""
 
 
 class End(JsonMessage):

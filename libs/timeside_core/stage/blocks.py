@@ -14,7 +14,7 @@ from uuid import UUID
 
 from timeside_core.bus import Bus, Consumer, OffsetOutOfRangeError, Partition, Record
 from timeside_core.errors import BusUnavailableError, PoisonError, StaleMemberError
-from timeside_core.messages import Block, Gap, Lost, RunRef, decode
+from timeside_core.messages import Block, Gap, LiveSource, Lost, RunRef, Start, decode
 from timeside_core.stage.children import Children, Job, Kind, Outcome
 from timeside_core.stage.follow import Followed, Follower
 from timeside_core.stage.metrics import AUDIO_SECONDS, DROPPED, GAPS, LOST, REBALANCES, RUNS, SAMPLES
@@ -82,7 +82,8 @@ class Blocks:
     def _is_drained(self) -> bool:
         if self._drain_until is None:
             return False
-        return time.monotonic() > self._drain_until or not any(part.jobs for part in self._ours())
+        jobs = [job for part in self._ours() for job in part.jobs.values() if not job.is_endless]
+        return time.monotonic() > self._drain_until or not jobs
 
     async def run(self) -> None:
         """Until drained."""
@@ -168,20 +169,21 @@ class Blocks:
         elif verdict.action == "begin":
             if verdict.replaced is not None:
                 self._give_up(part, verdict.replaced)
-            self._begin(part, followed, record)
+            self._begin(part, followed, record, block)
         elif verdict.action == "gap":
             self._missing(part, followed, block)
-        elif (job := part.jobs.get(followed)) is not None and not job.outcome.done():
+        elif verdict.action == "feed" and (job := part.jobs.get(followed)) is not None and not job.outcome.done():
             part.heard[followed] = time.monotonic()
             job.give("block", record.partition.topic, record.value)
             SAMPLES.inc(block.samples)
             AUDIO_SECONDS.inc(block.samples / block.samplerate)
         return True
 
-    def _begin(self, part: _Part, followed: Followed, record: Record) -> None:
+    def _begin(self, part: _Part, followed: Followed, record: Record, block: Block) -> None:
         if self._drain_until is not None:
             return  # it stays pinned: whoever has the partition next begins there
-        job = self.children.begin(followed.run_id, followed.attempt, self.outbox.send)
+        is_live = isinstance(block.body, Start) and isinstance(block.body.run.plan.source, LiveSource)
+        job = self.children.begin(followed.run_id, followed.attempt, self.outbox.send, is_endless=is_live)
         part.jobs[followed], part.heard[followed] = job, time.monotonic()
         if sum(len(each.jobs) for each in self._ours()) > self._settings.runs_max:
             reason = f"this worker has runs_max={self._settings.runs_max} open runs already"
@@ -244,10 +246,12 @@ class Blocks:
         now = min(time.monotonic(), self.outbox.heard)
         for part in self._ours():
             for followed, heard in list(part.heard.items()):
-                if now - heard > self._settings.stall_s and not followed.ended:
+                job = part.jobs.get(followed)
+                limit_s = self._settings.live_stall_s if job is not None and job.is_endless else self._settings.stall_s
+                if now - heard > limit_s and not followed.ended:
                     if await self._is_behind(part):
                         part.heard[followed] = time.monotonic()
-                    elif (job := part.jobs.get(followed)) is not None and not job.child.waiting:
+                    elif job is not None and not job.child.waiting:
                         job.end(Outcome(kind="failed", code="stalled", reason=f"no block came for {now - heard:.0f} s"))
                         job.cancel()
 
@@ -261,6 +265,10 @@ class Blocks:
     async def _commit(self, consumer: Consumer, parts: Sequence[_Part]) -> None:
         """Commit what moved; what cannot be committed now is, later."""
         self._committed_at = time.monotonic()
+        for part in parts:
+            for followed, job in part.jobs.items():
+                if (first_sample := job.needed_from()) is not None:
+                    followed.need(first_sample)
         moved = {
             part: part.follower.watermark
             for part in parts

@@ -99,12 +99,14 @@ class Child:
             self._pipe.send({"op": "failed", "job": job, **_explained(error)})
         finally:
             self._blame.job(0)
-        self._pipe.send({"op": "taken", "job": job})
+        handler = self._handlers.get(job)
+        self._pipe.send({"op": "taken", "job": job, "needs": handler and handler.low_watermark})
 
     def _handle(self, job: int, handler: Handler, message: Any) -> None:
         for outgoing in handler.handle(message):
-            header = {"op": "send", "job": job, "topic": outgoing.topic, "partition": outgoing.partition}
-            self._pipe.send(header, encode(outgoing.message))
+            if outgoing is not None:
+                header = {"op": "send", "job": job, "topic": outgoing.topic, "partition": outgoing.partition}
+                self._pipe.send(header, encode(outgoing.message))
             self._look_for_cancels()
             if job in self._cancelled:
                 handler.cancel()

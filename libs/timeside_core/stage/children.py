@@ -69,6 +69,7 @@ class Kind:
     """Folders that sandboxed children may read; None: no sandbox."""
 
 
+_Need: TypeAlias = tuple[int, frozenset["asyncio.Future[Any]"]]
 Send: TypeAlias = Callable[["Job", str, int | None, memoryview], Awaitable[None]]
 
 
@@ -81,11 +82,15 @@ class Job:
     attempt: int
     child: "Child"
     send: Send = field(repr=False)
+    is_endless: bool = False
+    """Whether it lasts as long as its source."""
     began: float = field(default_factory=time.monotonic)
     outcome: "asyncio.Future[Outcome]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     last: dict[tuple[str, int | None], memoryview] = field(default_factory=dict[tuple[str, int | None], memoryview])
     """The last block that was sent to each pool."""
     unacknowledged: set["asyncio.Future[Any]"] = field(default_factory=set["asyncio.Future[Any]"], repr=False)
+    _needs: deque["_Need"] = field(default_factory=deque["_Need"], init=False, repr=False)
+    """First samples that its handler needed, and what was not kept then."""
 
     def give(self, op: Literal["open", "block"], topic: str, payload: Payload, **more: Any) -> None:
         """Hand it a message; it is `child.waiting` until taken."""
@@ -108,6 +113,26 @@ class Job:
     def sent(self, acknowledged: "asyncio.Future[Any]") -> None:
         """Something was sent for it that is not kept yet."""
         self.unacknowledged.add(acknowledged)
+        acknowledged.add_done_callback(self._noted)
+
+    def need(self, first_sample: int) -> None:
+        """Its handler needs no sample before that one any more."""
+        if not self._needs or first_sample > self._needs[-1][0]:
+            self._needs.append((first_sample, frozenset(self.unacknowledged)))
+
+    def needed_from(self) -> int | None:
+        """The first sample that is needed again, now that all which came of others is kept; None where that is old."""
+        first_sample: int | None = None
+        while self._needs and not self._needs[0][1] & self.unacknowledged:
+            first_sample, _ = self._needs.popleft()
+        return first_sample
+
+    def _noted(self, acknowledged: "asyncio.Future[Any]") -> None:
+        """Forget what is kept; what is not ends an endless job, as nobody else would look at it."""
+        if not acknowledged.cancelled() and acknowledged.exception() is None:
+            self.unacknowledged.discard(acknowledged)
+        elif self.is_endless:
+            self.abandon()
 
     async def acknowledged(self) -> None:
         """Wait until all that was sent for it is kept; raises `BusError` where something is not."""
@@ -191,7 +216,8 @@ class Child:
         if (self.waiting or not self.is_ready) and now - self._heard > limit_s:
             self.kill(f"hung: silent for {limit_s:g} s")
         for job in list(self.jobs.values()):
-            if now - job.began > self._settings.run_s and not job.outcome.done():
+            is_late = now - job.began > self._settings.run_s and not job.is_endless
+            if is_late and not job.outcome.done():
                 job.end(Outcome(kind="failed", code="deadline", reason=f"took longer than {self._settings.run_s:g} s"))
                 job.cancel()
 
@@ -243,6 +269,8 @@ class Child:
             self.is_ready = True
         elif op == "taken":
             self.waiting -= 1
+            if job is not None and header.get("needs") is not None:
+                job.need(int(header["needs"]))
         elif job is None:
             return  # it was given up meanwhile
         elif op == "send":
@@ -350,13 +378,13 @@ class Children:
         """Children that do nothing."""
         return sum(not child.jobs and not child.is_dead for child in self._shared)
 
-    def begin(self, run_id: UUID, attempt: int, send: Send) -> Job:
+    def begin(self, run_id: UUID, attempt: int, send: Send, *, is_endless: bool = False) -> Job:
         """A job in the child with the fewest; from some attempt on, in a child of its own."""
         self._replace()
         is_alone = attempt >= self._settings.alone_from_attempt
         child = self._alone() if is_alone else min(self._shared, key=lambda each: (each.is_dead, len(each.jobs)))
         self._numbers += 1
-        job = Job(self._numbers, run_id, attempt, child, send)
+        job = Job(self._numbers, run_id, attempt, child, send, is_endless)
         if child.is_dead:
             job.end(Outcome(kind="died", code="crashed", reason="its process had just died"))
             return job

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from timeside_core.bus import Bus, Consumer, Partition, Record
 from timeside_core.errors import BusUnavailableError, PoisonError, StaleMemberError, StoreError
-from timeside_core.messages import Decode, Failed, Run, RunRef, decode
+from timeside_core.messages import Decode, Failed, LiveSource, Run, RunRef, decode
 from timeside_core.stage.children import Children, Job, Kind
 from timeside_core.stage.metrics import RUNS
 from timeside_core.stage.outbox import Outbox, Patience
@@ -189,7 +189,8 @@ class Commands:
         """Fetch, have a child do it, report what went wrong; done when all that was sent is kept."""
         try:
             prepared = await asyncio.to_thread(self._files.prepare, command)
-            await self._done_by_child(opened, record, prepared)
+            is_live = isinstance(command, Decode) and isinstance(command.run.plan.source, LiveSource)
+            await self._done_by_child(opened, record, prepared, is_live=is_live)
         except StoreError as error:
             await self.outbox.tell(self._failed(opened.ref, "store", str(error)[:4096]))
         finally:
@@ -197,8 +198,10 @@ class Commands:
         self._open.remove(opened)
         self._changed.set()
 
-    async def _done_by_child(self, opened: _Open, record: Record, prepared: Mapping[str, Any]) -> None:
-        job = self.children.begin(opened.ref.run_id, opened.ref.attempt, self.outbox.send)
+    async def _done_by_child(
+        self, opened: _Open, record: Record, prepared: Mapping[str, Any], *, is_live: bool
+    ) -> None:
+        job = self.children.begin(opened.ref.run_id, opened.ref.attempt, self.outbox.send, is_endless=is_live)
         opened.job = job
         job.give("open", record.partition.topic, record.value, prepared=dict(prepared))
         if opened.is_cancelled:

@@ -23,10 +23,15 @@ class Handler:
 
     done: bool = False
     """Whether it takes no more messages."""
+    low_watermark: int | None = None
+    """First sample that it may need again, where it is not its first one: all that comes of others has been yielded."""
 
     @abstractmethod
-    def handle(self, message: Any) -> Iterator[Outgoing]:
-        """Take the next message of the run, the first included; yield what follows, as soon as it does."""
+    def handle(self, message: Any) -> Iterator[Outgoing | None]:
+        """Take the next message of the run, the first included; yield what follows, as soon as it does.
+
+        One that waits for something else yields None now and then, so that it can be cancelled.
+        """
 
     def cancel(self) -> None:
         """Its owner wants no more of it; what `handle` yields right now should come to an end."""

@@ -51,6 +51,8 @@ class StageSettings(BaseModel):
     """Blocks on their way to a child: enough that it never waits, few enough to be memory (512 KiB each)."""
     stall_s: Seconds = 60.0
     """A run of which no block comes for so long has lost its decoder, and is reported."""
+    live_stall_s: Seconds = 180.0
+    """The same for a live source, of which nothing comes while its decoder waits two minutes for it to come back."""
     commit_every_s: Seconds = 1.0
     """How much is replayed after a crash, at most, besides open runs."""
     lease_s: Seconds = 30.0

@@ -1,11 +1,13 @@
 """Which blocks count, and what may be committed: whatever the order in which decoders wake."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timeside_core.messages import Block, BlockKind, SampleFormat
+from timeside_core.messages import Block, BlockKind, LiveSource, MediaFacts, Plan, PlannedProcessor, Run, SampleFormat
+from timeside_core.messages import Start as StartOfStream
 from timeside_core.stage.follow import Followed, Follower
 
 RUN = UUID(int=1)
@@ -90,3 +92,50 @@ def test_what_is_fed_of_a_decoding_is_its_beginning_in_order(data: st.DataObject
     for followed in fed:
         follower.settle(followed)
     assert follower.watermark == len(mixed)
+
+
+def endless(length: int, every: int, *, attempt: int = 1, stream: int = 1) -> list[Block]:
+    """Blocks of one sample; the start is said again each so many of them."""
+    plan = Plan(source=LiveSource(session=RUN, url="https://radio.example/a"), processors=(LEVEL,), sinks=())
+    run = Run(run_id=RUN, attempt=attempt, lane="interactive", plan=plan)
+    made = [block(BlockKind.START, 0, attempt=attempt, stream=stream)]
+    for seq in range(1, length + 1):
+        data = replace(block(BlockKind.DATA, seq, attempt=attempt, stream=stream), first_sample=seq - 1)
+        made.append(data)
+        if seq % every == 0:
+            start = StartOfStream(run=run, facts=MediaFacts(samplerate=44_100, channels=1), next_seq=seq + 1)
+            made.append(replace(made[0], first_sample=seq, body=start))
+    return made
+
+
+LEVEL = PlannedProcessor(id="level", version="1", digest="0" * 64, pool="analyzer", result_id=RUN)
+
+
+def test_an_endless_run_is_kept_from_the_last_start_before_what_is_needed() -> None:
+    blocks = endless(10, every=3)
+    follower, _, fed = taken(blocks)
+    (followed,) = fed
+    assert fed[followed] == list(range(11))
+    marks: list[tuple[int, int]] = []
+    for first_sample in (0, 2, 3, 5, 8, 9, 10):
+        followed.need(first_sample)
+        marks.append((first_sample, follower.watermark))
+    assert marks == [(0, 0), (2, 0), (3, 4), (5, 4), (8, 8), (9, 12), (10, 12)]
+    assert all(blocks[mark].kind is BlockKind.START and blocks[mark].first_sample <= first for first, mark in marks)
+
+
+def test_an_endless_run_is_taken_up_in_the_middle_by_who_comes_anew() -> None:
+    _, verdicts, fed = taken(endless(6, every=3)[2:])
+    assert verdicts == ["drop", "drop", "begin", "feed", "feed", "feed", "note"]
+    assert list(fed.values()) == [[0, 4, 5, 6]]
+
+
+def test_an_endless_run_that_was_given_up_stays_so() -> None:
+    blocks = endless(9, every=3)
+    _, verdicts, _ = taken([*blocks[:3], *blocks[5:]])
+    assert verdicts == ["begin", "feed", "feed", "gap", *["drop"] * 7]
+
+
+def test_another_stream_of_an_endless_run_is_not_taken_up_in_the_middle() -> None:
+    _, verdicts, _ = taken([*endless(3, every=3), *endless(6, every=3, stream=2)[4:]])
+    assert verdicts == ["begin", "feed", "feed", "feed", "note", *["drop"] * 5]
