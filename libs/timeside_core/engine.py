@@ -14,8 +14,8 @@ import numpy as np
 
 from timeside_core.audio import Array, Stream
 from timeside_core.errors import ProcessorError, TimesideError
-from timeside_core.outputs import Rows, as_rows
-from timeside_core.processor import Analyzer, Effect, Step, inputs_of
+from timeside_core.outputs import Output, Rows, as_rows
+from timeside_core.processor import Analyzer, Effect, Step, inputs_of, result_id
 
 BLOCK_SAMPLES = 32_768
 """Samples that steps are given at once: long enough to make numpy's calls cheap, short enough for the cache."""
@@ -51,6 +51,7 @@ class _Node:
     children: "list[_Node]" = field(default_factory=list["_Node"])
     rows_in: int = 0
     rows_out: dict[str, int] = field(default_factory=dict[str, int])
+    row_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
     run_time_s: float = 0.0
     has_failed: bool = False
 
@@ -94,13 +95,17 @@ class Engine:
             for node in self._nodes.values():
                 self._tried(node, node.step.start, node.stream)
                 if not node.has_failed:
-                    started.callback(node.step.close)
+                    started.callback(self._close, node)
             self._started = started.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close all steps."""
-        self._started.close()
+    def __exit__(self, kind: object = None, *_: object) -> None:
+        """Close all steps; one that fails now does not hide why the run has ended."""
+        try:
+            self._started.close()
+        except TimesideError:
+            if kind is None:
+                raise
 
     def push(self, block: Array) -> list[Emission]:
         """Take the next block, shape `(samples, channels)`, float32; return the rows it completes."""
@@ -138,6 +143,8 @@ class Engine:
         if (node := self._nodes.get((step, effects))) is not None:
             return node
         parents = inputs_of(step)
+        if wrong := [each for each in parents if not isinstance(each, Step)]:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ProcessorError(f"{step.label()!r} reads {wrong[0]!r}: a form of input or an analyzer is wanted")
         if len(parents) > 1:
             raise ProcessorError(f"{step.label()!r} declares {len(parents)} inputs: a step reads one")
         if parents:
@@ -190,12 +197,7 @@ class Engine:
         for name, value in named.items():
             if value is None:
                 continue
-            if name not in declared:
-                raise ProcessorError(f"{node.step.label()!r} returned an output {name!r} that it does not declare")
-            try:
-                rows = as_rows(declared[name], value)
-            except ProcessorError as error:
-                raise ProcessorError(f"{node.step.label()!r}, output {name!r}: {error}") from None
+            rows = _rows(node, declared, name, value)
             if not len(rows):
                 continue
             first = node.rows_out.get(name, 0)
@@ -213,6 +215,14 @@ class Engine:
                 raise
             self._fail(node, error)
             return None
+
+    def _close(self, node: _Node) -> None:
+        try:
+            self._timed(node, node.step.close)
+        except TimesideError as error:
+            if not self._isolate:
+                raise
+            self._fail(node, error)
 
     def _fail(self, node: _Node, error: TimesideError) -> None:
         node.has_failed = True
@@ -239,6 +249,23 @@ class Engine:
     def _taken(self) -> list[Emission]:
         taken, self._emissions = self._emissions, []
         return taken
+
+
+def _rows(node: _Node, declared: Mapping[str, Output], name: str, value: object) -> Rows:
+    """Rows that an analyzer returned for an output; raises `ProcessorError` where they do not fill it."""
+    if name not in declared:
+        returned = f"an output {name!r}" if name else "rows of no output"
+        outputs = ", ".join(map(repr, declared)) if any(declared) else "one, which has no name"
+        raise ProcessorError(f"{node.step.label()!r} returned {returned}; it declares {outputs}")
+    id = result_id(node.step, name)
+    try:
+        rows = as_rows(declared[name], value)
+    except ProcessorError as error:
+        raise ProcessorError(f"{id!r}: {error}") from None
+    shape = rows.values.shape[1:]
+    if len(rows) and shape != (first := node.row_shapes.setdefault(name, shape)):
+        raise ProcessorError(f"{id!r}: rows of shape {shape} came after {first}: all are alike")
+    return rows
 
 
 def _needed_by(node: _Node) -> tuple[int, ...]:

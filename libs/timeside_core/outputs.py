@@ -112,25 +112,42 @@ def _values_for(rows: int, values: Array | None, labelled: bool) -> Array:
 
 def as_rows(output: Output, value: object) -> Rows:
     """Rows from what an analyzer returned for `output`: an array, a number or `Rows` themselves."""
-    if isinstance(value, Rows):
-        rows = value
-    elif output.time_mode == "global":
-        rows = Rows(np.asarray(value)[np.newaxis])
-    elif output.time_mode == "framewise":
-        rows = Rows(np.asarray(value))
-    elif output.time_mode == "event":
-        rows = events(np.asarray(value), labelled=bool(output.labels))
-    else:
-        raise ProcessorError("a segment output takes segments(times, durations), not a bare array")
+    try:
+        rows = value if isinstance(value, Rows) else _made_rows(output, value)
+    except (ValueError, TypeError) as error:  # from numpy, which says what no array can be made of
+        raise ProcessorError(f"what came is no array: {error}") from None
     _check(output, rows)
     return rows
 
 
+def _made_rows(output: Output, value: object) -> Rows:
+    if output.time_mode == "global":
+        return Rows(np.asarray(value)[np.newaxis])
+    if output.time_mode == "framewise":
+        return Rows(np.asarray(value))
+    if output.time_mode == "event":
+        return events(np.asarray(value), labelled=bool(output.labels))
+    raise ProcessorError("a segment output takes segments(times, durations), not a bare array")
+
+
 def _check(output: Output, rows: Rows) -> None:
-    timed = output.time_mode in ("event", "segment")
-    if rows.values.ndim == 0:
-        raise ProcessorError(f"a {output.time_mode} output takes rows, not the single number {rows.values}")
-    if timed and len(rows.times) != len(rows):
-        raise ProcessorError(f"{len(rows)} values came with {len(rows.times)} times: each row has one")
-    if output.time_mode == "segment" and len(rows.durations) != len(rows):
-        raise ProcessorError(f"{len(rows)} values came with {len(rows.durations)} durations: each row has one")
+    """Raise `ProcessorError` where rows do not fill their output."""
+    values, mode = rows.values, output.time_mode
+    if values.ndim == 0:
+        raise ProcessorError(f"a {mode} output takes rows, not the single number {values}")
+    if values.dtype.kind not in "biuf":
+        raise ProcessorError(f"values of type {values.dtype} came: real numbers are wanted")
+    if mode in ("event", "segment") and rows.times.shape != (len(rows),):
+        raise ProcessorError(f"{len(rows)} values came with times of shape {rows.times.shape}: each row has one")
+    if mode == "segment" and rows.durations.shape != (len(rows),):
+        raise ProcessorError(
+            f"{len(rows)} values came with durations of shape {rows.durations.shape}: each row has one"
+        )
+    if output.labels and len(rows) and not _are_indices(values, len(output.labels)):
+        raise ProcessorError(
+            f"labels {values!r:.80} came: indices of the {len(output.labels)} declared ones are wanted"
+        )
+
+
+def _are_indices(values: Array, count: int) -> bool:
+    return values.dtype.kind in "iu" and int(values.min()) >= 0 and int(values.max()) < count

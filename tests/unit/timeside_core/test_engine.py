@@ -1,5 +1,7 @@
 """One pass: equal work once, rows as they are completed, failures that name the processor."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from timeside_core import (
     Step,
     Stream,
     Value,
+    events,
     segments,
 )
 from timeside_core.engine import Engine, Wanted
@@ -155,22 +158,69 @@ def test_an_error_of_our_own_passes_unchanged():
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        ({"no": 1}, "output 'no' that it does not declare"),
-        ({"spans": np.zeros(3)}, "takes segments"),
-        ({"curve": 3.0}, "takes rows, not the single number"),
+        ({"no": 1}, "'test_wrong' returned an output 'no'; it declares 'spans', 'curve', 'marks'"),
+        (1.0, "returned rows of no output"),
+        ({"spans": np.zeros(3)}, "'test_wrong.spans': a segment output takes segments"),
+        ({"curve": 3.0}, "'test_wrong.curve': a framewise output takes rows, not the single number"),
+        ({"curve": [[1, 2], [3]]}, "what came is no array"),
+        ({"curve": ["loud"]}, "values of type <U4 came: real numbers"),
+        ({"curve": [1j]}, "values of type complex128"),
+        ({"marks": np.zeros((2, 2))}, "times of shape (2, 2)"),
+        ({"marks": events(np.zeros(2), np.array([0, 2]), labelled=True)}, "indices of the 2 declared ones"),
+        ({"marks": events(np.zeros(1), np.array([0.5]))}, "indices of the 2 declared ones"),
     ],
 )
 def test_rows_that_do_not_fit_the_declaration_are_refused(returned, message):
     class Wrong(Analyzer, id="test_wrong", version="1"):
         """Returns what it did not declare."""
 
-        outputs = {"spans": Segments(), "curve": Framewise()}
+        outputs = {"spans": Segments(), "curve": Framewise(), "marks": Events(labels=("on", "off"))}
 
         def process(self, block):
             return returned
 
-    with pytest.raises(ProcessorError, match=message):
+    with pytest.raises(ProcessorError, match=re.escape(message)):
         analyze(Wrong(), signal("sine"))
+
+
+def test_rows_of_an_output_are_alike():
+    class Growing(Analyzer, id="test_growing", version="1"):
+        """Rows that have more and more columns."""
+
+        output = Framewise()
+
+        def process(self, block):
+            return np.zeros((1, 1 + self.row))
+
+    with pytest.raises(ProcessorError, match=re.escape("'test_growing': rows of shape (32769,) came after (1,)")):
+        analyze(Growing(), signal("sine", duration_s=1))
+
+
+def test_an_input_that_is_none_is_refused():
+    class Lost(Analyzer, id="test_lost", version="1"):
+        """Names a class, not a form of input."""
+
+        input = Mono
+
+    with pytest.raises(ProcessorError, match="'test_lost' reads <class 'timeside_core.inputs.Mono'>: a form of input"):
+        analyze(Lost(), signal("sine"))
+
+
+@pytest.mark.parametrize("fails_before", [False, True])
+def test_a_failure_to_close_names_the_processor_and_hides_no_other(fails_before):
+    class Stuck(Analyzer, id="test_stuck", version="1"):
+        """Cannot be closed."""
+
+        def finish(self):
+            if fails_before:
+                raise OSError("lost")
+
+        def close(self):
+            raise OSError("stuck")
+
+    message = "failed in finish: OSError: lost" if fails_before else "'test_stuck' failed in close: OSError: stuck"
+    with pytest.raises(ProcessorError, match=message):
+        analyze(Stuck(), signal("sine"))
 
 
 def test_several_outputs_are_told_apart():
