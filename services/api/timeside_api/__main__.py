@@ -1,4 +1,4 @@
-"""`timeside-api --role dispatcher,recorder`: the platform's side of the conveyor, one or more roles in a process."""
+"""`timeside-api --role http,dispatcher,recorder`: the platform's side of the conveyor, in one process or several."""
 
 import argparse
 import asyncio
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from timeside_api.database import Database, DatabaseSettings
 from timeside_api.dispatcher import Dispatcher
+from timeside_api.http.settings import HttpSettings
 from timeside_api.recorder import Recorder
 from timeside_api.settings import ApiSettings
 from timeside_core import topics
@@ -51,7 +52,17 @@ def _recorder(bus: Bus, database: Database, settings: ApiSettings) -> Role:
     return Recorder(bus, database, bus_name=BUS_NAME, settings=settings.runs)
 
 
-ROLES: dict[str, Callable[[Bus, Database, ApiSettings], Role]] = {"dispatcher": _dispatcher, "recorder": _recorder}
+def _http(bus: Bus, database: Database, settings: ApiSettings) -> Role:
+    from timeside_api.http.role import Http  # the others need none of it
+
+    return Http(from_environment(HttpSettings, os.environ), bus, database, settings)
+
+
+ROLES: dict[str, Callable[[Bus, Database, ApiSettings], Role]] = {
+    "http": _http,
+    "dispatcher": _dispatcher,
+    "recorder": _recorder,
+}
 
 
 def main() -> None:

@@ -80,6 +80,16 @@ class ApiSettings(BaseModel):
     log_level: str = "INFO"
 
     @property
+    def folder(self) -> Path:
+        """Home, as a path."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def store(self) -> str:
+        """URL of the store."""
+        return self.store_url or (self.folder / "store").as_uri()
+
+    @property
     def runs(self) -> RunSettings:
         """Those of runs."""
         return RunSettings(lease_s=self.lease_s, max_strikes=self.max_strikes, credits=self.credits)

@@ -142,6 +142,23 @@ async def test_from_the_first_password_to_results(tmp_path: Path):
     assert not processes_of(tmp_path)
 
 
+async def test_the_same_over_a_broker_and_a_database_of_others(tmp_path: Path, kafka_bootstrap: str, database_url: str):
+    await topics.apply(kafka_bootstrap, topics.declared(max_partitions=2))
+    content = wav(noise(60))
+    (tmp_path / "noise.wav").write_bytes(content)
+    expected = {each.id: each for each in (FileDecoder(tmp_path / "noise.wav") | get_processor("mfcc")()).run()}
+    store = (tmp_path / "elsewhere").as_uri()
+    real = {"KAFKA_BOOTSTRAP": kafka_bootstrap, "DATABASE_URL": database_url, "STORE_URL": store}
+    with up(tmp_path / "home", **{f"TIMESIDE_{name}": value for name, value in real.items()}) as platform:
+        async with signed_in(platform) as client:
+            task = await ask(client, content, "mfcc")
+            await check_rows(task, [each async for each in stream(client, task["id"])], expected)
+            task = await settled(client, task["id"])
+            await check_data(client, task["result_list"][0]["id"], expected)
+        assert platform.stop() == 0
+    assert not (tmp_path / "home" / "pg").exists()
+
+
 async def check_rows(task: dict[str, Any], heard: list[Any], expected: dict[str, Any]) -> None:
     """Rows came before the run had ended, all of them, and equal to what they should be."""
     kinds = ["rows" if isinstance(each, bytes) else each["op"] for each in heard]

@@ -17,6 +17,11 @@ class HttpSettings(BaseModel):
     allowed_origins: frozenset[str] = frozenset()
     """Origins of pages, besides our own, that may call us: `https://player.example.org`."""
 
+    http_host: str = "0.0.0.0"
+    """Address of the HTTP role."""
+    http_port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    """0 picks a free one."""
+
     access_s: Annotated[int, Field(ge=30, le=3600)] = 900
     """Life of an access token."""
     refresh_s: Annotated[int, Field(ge=60, le=366 * 86_400)] = 14 * 86_400
