@@ -110,6 +110,15 @@ async def test_a_start_waits_for_the_broker(kafka_broker: Broker, topic: str):
     await patient.close()
 
 
+async def test_a_bus_that_has_started_asks_for_topics_until_the_broker_is_back(kafka_broker: Broker, topic: str):
+    async with KafkaBus(kafka_broker.bootstrap, settings=SETTINGS) as bus, asyncio.TaskGroup() as group:
+        await asyncio.to_thread(kafka_broker.kill)
+        count = group.create_task(bus.partition_count(topic))
+        await asyncio.sleep(1)
+        await asyncio.to_thread(kafka_broker.start)
+        assert await count == 2
+
+
 async def test_senders_wait_while_too_much_is_on_its_way(kafka_broker: Broker, topic: str):
     settings = SETTINGS.model_copy(update={"max_in_flight_bytes": 310_000})
     async with KafkaBus(kafka_broker.bootstrap, topics=[topic], settings=settings) as bus:

@@ -161,11 +161,23 @@ class KafkaBus(Bus):
         wanted = set(topics) - self._known
         if not wanted:
             return
-        async with _translated(self.settings.request_s, f"topics of Kafka at {self.brokers.bootstrap}"):
-            # All topics are asked for: asking for one by name has some brokers make it.
-            self._known |= await self._open(self._inspector).topics()
+        self._known |= await self._all_topics()
         if missing := ", ".join(sorted(wanted - self._known)):
             raise MissingTopicError(f"Kafka at {self.brokers.bootstrap} has no topics {missing}: apply them first")
+
+    async def _all_topics(self) -> set[str]:
+        """Names of all that there are; while no broker answers, one is asked again, within `start_s`."""
+        deadline = time.monotonic() + self.settings.start_s
+        while True:
+            try:
+                async with _translated(self.settings.request_s, f"topics of Kafka at {self.brokers.bootstrap}"):
+                    # All topics are asked for: asking for one by name has some brokers make it.
+                    return await self._open(self._inspector).topics()
+            except BusUnavailableError as error:
+                if time.monotonic() + self.settings.retry_s > deadline:
+                    raise
+                _log.warning("%s", error)
+            await asyncio.sleep(self.settings.retry_s)
 
     async def partition_count(self, topic: str) -> int:
         await self.check(topic)
