@@ -11,6 +11,7 @@ from timeside_core.messages import (
     BlockForm,
     Decode,
     Lane,
+    LiveSource,
     Plan,
     PlannedProcessor,
     ProcessorValue,
@@ -88,6 +89,20 @@ def command(
         partial_rows=partial_rows,
     )
     return Decode(run=Run(run_id=run_id or uuid7(), attempt=attempt, lane=lane, plan=plan))
+
+
+def live_command(
+    url: str, processors: Iterable[Processor], *, session: UUID | None = None, samples: int | None = None
+) -> Decode:
+    """The command to listen to a source."""
+    wanted = planned(processors, Segment(0, samples))
+    plan = Plan(
+        source=LiveSource(session=session or uuid7(), url=url),
+        segment=SegmentOfMedia(samples=samples),
+        processors=wanted,
+        sinks=tuple(Sink(pool=each, partition=0) for each in dict.fromkeys(each.pool for each in wanted)),
+    )
+    return Decode(run=Run(run_id=uuid7(), attempt=1, lane="interactive", plan=plan))
 
 
 def _value(processor: Processor) -> ProcessorValue:

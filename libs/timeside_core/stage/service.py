@@ -108,7 +108,7 @@ class CommandStage:
         )
         return Commands(
             bus,
-            tuple(self.command_topic(lane) for lane in settings.lanes),
+            tuple(dict.fromkeys(self.command_topic(lane) for lane in settings.lanes)),
             group=self.group or f"ts.{self.name}",
             kind=kind,
             outbox=Outbox(bus, self.name, settings),
@@ -230,16 +230,20 @@ class Worker:
 
 def main(
     name: str,
-    stages: Sequence[Stage],
+    stages: Sequence[Stage] | Callable[[_S], Sequence[Stage]],
     read_settings: Callable[[], _S],
     *,
     bus: Callable[[Bus, _S], Bus] = lambda kafka, _: kafka,
 ) -> int:
-    """Serve until told to stop; the status that the process ends with. `bus` may put another before that of Kafka."""
+    """Serve until told to stop; the status that the process ends with.
+
+    Settings may decide on the stages. `bus` may put another before that of Kafka.
+    """
     log.configure(name)
     try:
         settings = read_settings()
-        return asyncio.run(_serve(stages, settings, lambda kafka: bus(kafka, settings)))
+        chosen = stages(settings) if callable(stages) else stages
+        return asyncio.run(_serve(chosen, settings, lambda kafka: bus(kafka, settings)))
     except TimesideError as error:
         _log.critical("%s", error)
         return 1

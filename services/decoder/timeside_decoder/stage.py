@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from timeside_core import Array, Mono, topics
+from timeside_core import Array, Decoder, Media, Mono, Stream, topics
 from timeside_core.errors import (
     LimitError,
     MediaError,
@@ -67,10 +67,16 @@ class DecoderSettings(StageSettings):
     """Most samples that one media may decode to: 27 h at 44.1 kHz."""
     local_pool: str = ""
     """Gets the blocks of plans without sinks: a pool of this process, which does all of such a run."""
+    live: bool = False
+    """Whether this deployment listens to live sources, and does nothing else. It alone needs a way to the network."""
+    live_ports: str = "80,443,8000"
+    """Ports that are connected to, parted by commas; 8000 is that of Icecast."""
+    live_networks: str = ""
+    """Networks, parted by commas, that may be connected to although the internet does not reach them."""
 
 
 @dataclass(kw_only=True)
-class _Outflow:
+class Outflow:
     """Blocks on their way to one pool."""
 
     run: Run
@@ -81,7 +87,8 @@ class _Outflow:
     samplerate: int
     channels: int
     sample_format: SampleFormat
-    seq: int = 0
+    seq: int = 1
+    """Of the next block; a start has 0."""
     first_sample: int = 0
     held: list[Array] = field(default_factory=list[Array])
     held_samples: int = 0
@@ -93,6 +100,10 @@ class _Outflow:
     def say(self, kind: BlockKind, body: Start | End | DecodingError | Discontinuity | None = None) -> Outgoing:
         """A block that says something."""
         return self._outgoing(Block(**self._header(kind), body=body))
+
+    def say_again(self, start: Start) -> Outgoing:
+        """The start, for who comes later and begins here."""
+        return self.say(BlockKind.START, start.model_copy(update={"next_seq": self.seq}))
 
     def put(self, audio: Array) -> Iterator[Outgoing]:
         """Take samples as decoded; yield the blocks that are full."""
@@ -119,13 +130,14 @@ class _Outflow:
         return self._outgoing(block)
 
     def _header(self, kind: BlockKind) -> dict[str, Any]:
-        self.seq += 1
+        seq = 0 if kind is BlockKind.START else self.seq
+        self.seq = max(self.seq, seq + 1)
         return {
             "kind": kind,
             "run_id": self.run.run_id,
             "attempt": self.run.attempt,
             "stream_id": self.stream_id,
-            "seq": self.seq - 1,
+            "seq": seq,
             "first_sample": self.first_sample,
             "samplerate": self.samplerate,
             "channels": self.channels,
@@ -142,13 +154,13 @@ class Decoding(Handler):
     def __init__(self, path: Path, max_samples: int, *, local_pool: str = "") -> None:
         self._path, self._max_samples, self._local_pool = path, max_samples, local_pool
         self._is_cancelled = False
-        self._outflows: list[_Outflow] = []
+        self._outflows: list[Outflow] = []
 
     def cancel(self) -> None:
         """Stop at the next block."""
         self._is_cancelled = True
 
-    def handle(self, message: Decode) -> Iterator[Outgoing]:
+    def handle(self, message: Decode) -> Iterator[Outgoing | None]:
         """Decode all of it."""
         self._run = message.run
         try:
@@ -157,21 +169,22 @@ class Decoding(Handler):
             yield from self._failed(error)
         self.done = True
 
-    def _decoded(self) -> Iterator[Outgoing]:
+    def _decoded(self) -> Iterator[Outgoing | None]:
         decoder = self._decoder()
         with decoder.open() as source, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", DamagedMediaWarning)
-            yield from self._begin(source)
+            yield from self._begin(source.media, source.stream)
             samples = 0
             for audio in source:
                 if self._is_cancelled:
-                    yield from (each.say(BlockKind.CANCELLED) for each in self._outflows)
+                    yield from self._cancelled()
                     return
                 for outflow in self._outflows:
                     yield from outflow.put(audio)
                 samples += len(audio)
-                yield self._progress(samples, source)
-            yield from self._end(source, samples, decoder, [str(each.message) for each in caught])
+                yield self._progress(samples, _expected(source))
+            media = source.media
+            yield from self._end(media, samples, decoder, [str(each.message) for each in caught])
 
     def _decoder(self) -> FileDecoder:
         segment = self._run.plan.segment
@@ -182,21 +195,21 @@ class Decoding(Handler):
         start = segment.first_sample / samplerate
         return FileDecoder(self._path, start=start, duration=duration, max_samples=self._max_samples)
 
-    def _begin(self, source: Source) -> Iterator[Outgoing]:
-        facts = MediaFacts.of(source.media)
-        narrow = source.media.bit_depth is not None and source.media.bit_depth <= _PCM_BITS
+    def _begin(self, media: Media, stream: Stream) -> Iterator[Outgoing]:
+        facts = MediaFacts.of(media)
+        narrow = media.bit_depth is not None and media.bit_depth <= _PCM_BITS
         stream_id = secrets.randbits(64)
         for pool, partition, form in self._sinks():
-            mixed = form.mono and source.stream.channels > 1
+            mixed = form.mono and stream.channels > 1
             is_s16 = narrow and not mixed and form.samples_as == "narrowest"
-            outflow = _Outflow(
+            outflow = Outflow(
                 run=self._run,
                 pool=pool,
                 partition=partition,
                 form=form,
                 stream_id=stream_id,
-                samplerate=source.stream.samplerate,
-                channels=1 if form.mono else source.stream.channels,
+                samplerate=stream.samplerate,
+                channels=1 if form.mono else stream.channels,
                 sample_format=SampleFormat.S16 if is_s16 else SampleFormat.F32,
             )
             self._outflows.append(outflow)
@@ -210,8 +223,11 @@ class Decoding(Handler):
             raise PipelineError("a plan without sinks is for a worker that does all of it")
         return [(self._local_pool, None, BlockForm())]
 
-    def _end(self, source: Source, samples: int, decoder: FileDecoder, told: list[str]) -> Iterator[Outgoing]:
-        facts = MediaFacts.of(source.media)
+    def _cancelled(self) -> Iterator[Outgoing]:
+        yield from (each.say(BlockKind.CANCELLED) for each in self._outflows)
+
+    def _end(self, media: Media, samples: int, decoder: Decoder, told: list[str]) -> Iterator[Outgoing]:
+        facts = MediaFacts.of(media)
         expected = self._run.plan.source
         if isinstance(expected, StoredMedia) and facts.sha256 != expected.sha256:
             raise MediaError(f"media {expected.sha256} is damaged: its bytes have the SHA-256 {facts.sha256}")
@@ -243,10 +259,7 @@ class Decoding(Handler):
         run = self._run
         return Outgoing(topics.RESULT, Facts(run_id=run.run_id, attempt=run.attempt, facts=facts, final=final))
 
-    def _progress(self, samples: int, source: Source) -> Outgoing:
-        expected = source.segment.samples
-        if expected is None and source.media.samples is not None:
-            expected = max(0, source.media.samples - source.segment.first_sample)
+    def _progress(self, samples: int, expected: int | None) -> Outgoing:
         progress = Progress(
             run_id=self._run.run_id,
             attempt=self._run.attempt,
@@ -255,6 +268,13 @@ class Decoding(Handler):
             samples=expected,
         )
         return Outgoing(topics.PROGRESS, progress)
+
+
+def _expected(source: Source) -> int | None:
+    """Samples in all, where that is known."""
+    if source.segment.samples is None and source.media.samples is not None:
+        return max(0, source.media.samples - source.segment.first_sample)
+    return source.segment.samples
 
 
 def _code(error: TimesideError) -> str:
