@@ -1,4 +1,4 @@
-"""What the dispatcher and the recorder count, for Prometheus."""
+"""What the roles count, for Prometheus."""
 
 from prometheus_client import Counter, Gauge
 
@@ -12,3 +12,5 @@ RECORDED = Counter("timeside_recorded", "Messages recorded.", ["kind"])
 REFUSED = Counter("timeside_refused", "Messages of attempts that do not count, or of what is settled.", ["kind"])
 POISON = Counter("timeside_recorder_poison", "Messages that the recorder sent to the dead-letter topic.")
 RECORDED_UNTIL = Gauge("timeside_recorded_until", "Unix time when the message recorded last was sent.")
+REQUESTS = Counter("timeside_http_requests", "Requests answered.", ["operation", "status"])
+STREAMS = Gauge("timeside_streams", "Streams that are open.")

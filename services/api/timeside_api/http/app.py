@@ -30,6 +30,7 @@ from timeside_api.http.processors.endpoints import router as processors
 from timeside_api.http.results.endpoints import router as results
 from timeside_api.http.results.library import Library
 from timeside_api.http.settings import HttpSettings
+from timeside_api.http.stream import schemas
 from timeside_api.http.stream.endpoints import router as stream
 from timeside_api.http.tasks.endpoints import router as tasks
 from timeside_api.settings import RunSettings
@@ -40,7 +41,8 @@ STREAMED = re.compile(r"/v1/items/[^/]+/media")
 """Paths whose bodies are read as they come."""
 _ABOUT = (
     "Analyse, draw and transcode audio. Sign in with `POST /v1/auth/token`, or make an API key, and send it as "
-    "`Authorization: Bearer …`.\n\nErrors are `application/problem+json`; they name the field and the rule."
+    "`Authorization: Bearer …`.\n\nErrors are `application/problem+json`; they name the field and the rule.\n\n"
+    f"{schemas.__doc__}"
 )
 _EXPOSED = (
     "Content-Range",

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from timeside_api.http.problems import Problem, invalid
 from timeside_api.http.settings import HttpSettings
+from timeside_api.metrics import REQUESTS
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -41,6 +42,8 @@ class Limits:
 
         async def send_(message: Message) -> None:
             if message["type"] == "http.response.start":
+                operation = getattr(scope.get("route"), "operation_id", None) or "none"
+                REQUESTS.labels(operation, message["status"]).inc()
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = trace_id
                 for name, value in _HEADERS.items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -92,9 +92,9 @@ class ResultOut(BaseModel):
 
 def manifest_of(stored: StoredResult) -> dict[str, Any]:
     """What a manifest says, for clients: without where our files lie."""
-    provenance = dict(stored.manifest["provenance"])
-    if isinstance(media := provenance.get("media"), dict):
-        provenance["media"] = {name: value for name, value in media.items() if name != "uri"}  # pyright: ignore[reportUnknownVariableType]
+    provenance: dict[str, Any] = dict(stored.manifest["provenance"])
+    media = cast("dict[str, Any]", provenance["media"])
+    provenance["media"] = {name: value for name, value in media.items() if name != "uri"}
     clock = {name: stored.manifest["stream"][name] for name in Clock.model_fields}
     outputs = [_output(stored, name) for name in stored.outputs]
     return {"outputs": outputs, "clock": clock, "provenance": provenance}

@@ -21,6 +21,7 @@ from timeside_api.http.stream.cursor import Cursor
 from timeside_api.http.stream.repository import Subject
 from timeside_api.http.stream.schemas import CLIENT_MESSAGE, MAX_MESSAGE_BYTES, Ping, Subscribe, Unsubscribe
 from timeside_api.http.stream.subscription import Subscription
+from timeside_api.metrics import STREAMS
 
 router = APIRouter()
 
@@ -46,11 +47,13 @@ async def stream(socket: WebSocket, caller: CallerOf, parts: PlatformOf) -> None
         await socket.close(_TRY_LATER, f"{parts.settings.connections} streams are open already")
         return
     open_streams[caller.id] += 1
+    STREAMS.inc()
     try:
         offered = socket.scope.get("subprotocols", [])
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         await _Connection(socket, caller, parts).serve()
     finally:
+        STREAMS.dec()
         open_streams[caller.id] -= 1
         if not open_streams[caller.id]:
             del open_streams[caller.id]
