@@ -1,6 +1,6 @@
 """The documents tell the truth: listings run as printed, commands exist, links lead somewhere.
 
-The listings of `timeside-1.md` run in `test_core_paper.py`, those of `write-a-provider.md` in `test_fetch_providers.py`.
+Those of `timeside-1.md` run in `test_core_paper.py`, those of `write-a-provider.md` in `test_fetch_providers.py`.
 """
 
 import os
