@@ -374,6 +374,11 @@ class Children:
         """Of all processes."""
         return tuple(child.pid for child in (*self._shared, *self._others) if not child.is_dead)
 
+    @property
+    def is_doomed(self) -> bool:
+        """Whether one did not start: `watch` is about to raise, and nothing should be begun any more."""
+        return bool(self._stillborn())
+
     def idle(self) -> int:
         """Children that do nothing."""
         return sum(not child.jobs and not child.is_dead for child in self._shared)
@@ -416,8 +421,11 @@ class Children:
                 await child.close()
 
     def _check(self) -> None:
-        if dead := [child for child in self._shared if child.is_dead and not child.is_ready]:
+        if dead := self._stillborn():
             raise TimesideError(f"child {dead[0].pid} of {self._kind.factory} did not start: see its messages")
+
+    def _stillborn(self) -> list[Child]:
+        return [child for child in self._shared if child.is_dead and not child.is_ready]
 
     def _replace(self) -> None:
         """New children for those that died or have done enough."""

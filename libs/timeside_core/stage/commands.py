@@ -127,7 +127,7 @@ class Commands:
 
     async def _step(self, consumer: Consumer) -> None:
         """Take one command, if a child is free."""
-        if len(self._open) >= self._settings.children:
+        if len(self._open) >= self._settings.children or self.children.is_doomed:
             await self._changes()
             return
         for record in await self._next(consumer):
