@@ -116,13 +116,15 @@ class Database:
                 await connection.commit()
 
     async def check(self) -> None:
-        """Raise `SchemaError` unless the tables are those of this program."""
+        """Raise `SchemaError` where the tables are older than this program's; newer ones only add to them."""
         async with self.engine.connect() as connection:
             found = await connection.run_sync(_revision)
-        if found != (expected := head()):
+        if found is None or (found in _revisions() and found != head()):
             raise SchemaError(
-                f"the tables are of revision {found or 'none'}, and this program's of {expected}: timeside db upgrade"
+                f"the tables are of revision {found or 'none'}, and this program's of {head()}: timeside db upgrade"
             )
+        if found != head():
+            _log.warning("the tables are of revision %s, newer than this program's %s", found, head())
 
     async def wait(self, limit_s: float) -> None:
         """Wait until it answers and its tables are those of this program; raises `DatabaseError`."""
@@ -168,6 +170,11 @@ def sqlstate(error: DBAPIError) -> str:
 def head() -> str:
     """The revision of this program's tables."""
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def _revisions() -> frozenset[str]:
+    """All that this program knows."""
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 def _upgrade(connection: Connection, revision: str) -> None:

@@ -46,6 +46,18 @@ async def test_upgrades_at_the_same_time_are_one(postgres_server: Server):
             await each.close()
 
 
+async def test_older_tables_are_refused_and_newer_ones_are_not(database: Database):
+    async def pretend(revision: str) -> None:
+        async with database.transaction() as session:
+            await session.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+
+    await pretend("9999")
+    await database.check()
+    await pretend("0001")
+    with pytest.raises(SchemaError, match=f"revision 0001, and this program's of {head()}: timeside db upgrade"):
+        await database.check()
+
+
 async def test_all_or_nothing(database: Database):
     async def insert_and_fail() -> None:
         async with database.transaction() as session:
