@@ -58,7 +58,7 @@ def section(files: dict[str, Path], rounds: int) -> str:
         compare(
             "the nine spectral ones together",
             run(SPECTRAL),
-            {"librosa": lambda: _all(SPECTRAL, mono, samplerate)},
+            {"librosa": lambda: _all(mono, samplerate)},
             rounds,
         ),
         compare("the eleven of TimeSide 1 together, from the WAV file", _from_file(files["wav"], ORIGINAL), {}, rounds),
