@@ -19,6 +19,7 @@ from timeside_core.messages.frames import (
     PartialRows,
     SampleFormat,
     block_samples,
+    is_live,
     pcm,
 )
 from timeside_core.messages.json import MAX_JSON_BYTES, from_json, to_json
@@ -108,6 +109,7 @@ __all__ = [
     "block_samples",
     "decode",
     "encode",
+    "is_live",
     "kinds",
     "pcm",
 ]

@@ -27,7 +27,7 @@ from pydantic import TypeAdapter
 from timeside_core.audio import Array
 from timeside_core.errors import PoisonError
 from timeside_core.messages.json import from_json, to_json
-from timeside_core.messages.models import DecodingError, Discontinuity, End, JsonMessage, Start
+from timeside_core.messages.models import DecodingError, Discontinuity, End, JsonMessage, LiveSource, Start
 from timeside_core.outputs import Rows
 
 MAX_BLOCK_SAMPLES = 1 << 16
@@ -161,6 +161,11 @@ class Block:
             payload=payload if kind is BlockKind.DATA else b"",
             body=from_json(adapter, payload) if adapter is not None else None,
         )
+
+
+def is_live(block: Block) -> bool:
+    """Whether it is the start of a live source."""
+    return isinstance(block.body, Start) and isinstance(block.body.run.plan.source, LiveSource)
 
 
 def pcm(audio: Array, sample_format: SampleFormat) -> memoryview:

@@ -279,6 +279,8 @@ class Done(OfRun):
     """Bytes in the store."""
     samples: Count
     """Samples that were analysed."""
+    segment: SegmentOfMedia | None = None
+    """Of a live source: the segment of the session that this result, and no other of the run, is for."""
     run_time_s: Seconds = 0.0
     """Time spent in the processor itself."""
 

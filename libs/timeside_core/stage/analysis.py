@@ -6,7 +6,7 @@ A processor that fails ends itself only. Equal inputs are computed once, however
 import logging
 import uuid
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -269,6 +269,44 @@ def _uri(run: Run, facts: MediaFacts) -> str:
     return f"media:{facts.sha256 or source.sha256}" if isinstance(source, StoredMedia) else source.url
 
 
+class Partial:
+    """The rows of one processor, on their way to whoever watches."""
+
+    def __init__(self, wish: Wish) -> None:
+        self._wish = wish
+        self._seq = 0
+        self.is_open = False
+        """Whether it was said what rows come."""
+
+    def open(self, clock: Stream, outputs: Sequence[OpenedOutput]) -> Outgoing:
+        """Say what rows come; those that came before count no more."""
+        self.is_open, self._seq = True, 0
+        return Outgoing(topics.PARTIAL, Opened(**self._wish.ids(), clock=Clock.of(clock), outputs=tuple(outputs)))
+
+    def rows(self, output: int, first_row: int, rows: Rows) -> Iterator[Outgoing]:
+        """Send rows of an output, by its index, in pieces."""
+        row_bytes = max(1, rows.values[:1].nbytes + 16)
+        count = max(1, PIECE_BYTES // row_bytes)
+        for start in range(0, len(rows), count):
+            stop = start + count
+            piece = Rows(rows.values[start:stop], rows.times[start:stop], rows.durations[start:stop])
+            message = PartialRows(
+                run_id=self._wish.run.run_id,
+                attempt=self._wish.run.attempt,
+                seq=self._seq,
+                processor=self._wish.index,
+                output=output,
+                first_row=first_row + start,
+                rows=_sendable(piece),
+            )
+            self._seq += 1
+            yield Outgoing(topics.PARTIAL, message)
+
+    def close(self) -> Outgoing:
+        """Say that all of them were sent."""
+        return Outgoing(topics.PARTIAL, Closed(**self._wish.ids(), messages=self._seq))
+
+
 class RowsOutlet(Outlet):
     """An analyzer's rows: into the store as they come, and to whoever watches."""
 
@@ -278,8 +316,7 @@ class RowsOutlet(Outlet):
         self._wish, self._store = wish, store
         self._wanted = Wanted(wish.processor, wish.effects)
         self.wanted = (self._wanted,)
-        self._seq = 0
-        self._is_open = False
+        self._partial = Partial(wish)
 
     def open(self, engine: Engine, positions: tuple[int, ...]) -> Iterator[Outgoing]:
         """Begin the result."""
@@ -300,7 +337,7 @@ class RowsOutlet(Outlet):
             self._writer.append(emission.output, emission.rows)
         if self._wish.run.plan.partial_rows:
             yield from self._opened({emission.output: emission.rows})
-            yield from self._partial(emission.output, emission.first_row, emission.rows)
+            yield from self._partial.rows(self._names.index(emission.output), emission.first_row, emission.rows)
 
     def finish(self, media: Media, segment: Segment, samples: int) -> Iterator[Outgoing]:
         """Make the result whole."""
@@ -311,7 +348,7 @@ class RowsOutlet(Outlet):
             stored = self._writer.finish(provenance, self._engine.stream(self._position), bins)
         if self._wish.run.plan.partial_rows:
             yield from self._opened({})
-            yield Outgoing(topics.PARTIAL, Closed(**self._wish.ids(), messages=self._seq))
+            yield self._partial.close()
         done = Done(
             **self._wish.ids(),
             media=media.sha256 or self._wish.media,
@@ -327,33 +364,13 @@ class RowsOutlet(Outlet):
 
     def _opened(self, first: Mapping[str, Rows]) -> Iterator[Outgoing]:
         """Say what rows will come, when the first are there and their shape is known."""
-        if self._is_open:
-            return
-        self._is_open = True
-        outputs = [_opened_output(name, self._analyzer.bins(name), first.get(name)) for name in self._names]
-        clock = Clock.of(self._engine.stream(self._position))
-        yield Outgoing(topics.PARTIAL, Opened(**self._wish.ids(), clock=clock, outputs=tuple(outputs)))
-
-    def _partial(self, output: str, first_row: int, rows: Rows) -> Iterator[Outgoing]:
-        row_bytes = max(1, rows.values[:1].nbytes + 16)
-        count = max(1, PIECE_BYTES // row_bytes)
-        for start in range(0, len(rows), count):
-            stop = start + count
-            piece = Rows(rows.values[start:stop], rows.times[start:stop], rows.durations[start:stop])
-            message = PartialRows(
-                run_id=self._wish.run.run_id,
-                attempt=self._wish.run.attempt,
-                seq=self._seq,
-                processor=self._wish.index,
-                output=self._names.index(output),
-                first_row=first_row + start,
-                rows=_sendable(piece),
-            )
-            self._seq += 1
-            yield Outgoing(topics.PARTIAL, message)
+        if not self._partial.is_open:
+            outputs = [opened_output(name, self._analyzer.bins(name), first.get(name)) for name in self._names]
+            yield self._partial.open(self._engine.stream(self._position), outputs)
 
 
-def _opened_output(name: str, bins: Array | tuple[str, ...] | None, first: Rows | None) -> OpenedOutput:
+def opened_output(name: str, bins: Array | tuple[str, ...] | None, first: Rows | None) -> OpenedOutput:
+    """What is said of an output beforehand, from its bins and its first rows."""
     at = tuple(bins.tolist()) if isinstance(bins, np.ndarray) else bins
     columns = first.values.shape[1:] if first is not None else (len(at),) if at else ()
     return OpenedOutput(name=name, columns=tuple(columns), bins=at)

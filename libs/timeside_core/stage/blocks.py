@@ -14,7 +14,7 @@ from uuid import UUID
 
 from timeside_core.bus import Bus, Consumer, OffsetOutOfRangeError, Partition, Record
 from timeside_core.errors import BusUnavailableError, PoisonError, StaleMemberError
-from timeside_core.messages import Block, Gap, LiveSource, Lost, RunRef, Start, decode
+from timeside_core.messages import Block, Gap, Lost, RunRef, decode, is_live
 from timeside_core.stage.children import Children, Job, Kind, Outcome
 from timeside_core.stage.follow import Followed, Follower
 from timeside_core.stage.metrics import AUDIO_SECONDS, DROPPED, GAPS, LOST, REBALANCES, RUNS, SAMPLES
@@ -182,8 +182,7 @@ class Blocks:
     def _begin(self, part: _Part, followed: Followed, record: Record, block: Block) -> None:
         if self._drain_until is not None:
             return  # it stays pinned: whoever has the partition next begins there
-        is_live = isinstance(block.body, Start) and isinstance(block.body.run.plan.source, LiveSource)
-        job = self.children.begin(followed.run_id, followed.attempt, self.outbox.send, is_endless=is_live)
+        job = self.children.begin(followed.run_id, followed.attempt, self.outbox.send, is_endless=is_live(block))
         part.jobs[followed], part.heard[followed] = job, time.monotonic()
         if sum(len(each.jobs) for each in self._ours()) > self._settings.runs_max:
             reason = f"this worker has runs_max={self._settings.runs_max} open runs already"
