@@ -12,7 +12,7 @@ from timeside.batch import Found, Tell
 from timeside.presets import Preset, instances
 from timeside_core import formats
 from timeside_core.audio import Media, Segment
-from timeside_core.errors import EncodingError, FormatError, OutputExistsError, ParameterError
+from timeside_core.errors import EncodingError, FormatError, OutputExistsError, ParameterError, ProcessorError
 from timeside_core.key import digest
 from timeside_core.pipeline import Decoder, Encoder, Grapher, Pipeline
 from timeside_core.processor import Analyzer, Effect, Processor
@@ -100,6 +100,8 @@ class Analysis(Plan):
         if before and not self.overwrite and target.exists() and before["key"] == self._key(file.path, analyzers):
             return Done([target], skipped=True, key=before["key"], row=before["row"])
         results = pipeline.run(progress=tell)
+        if not results:
+            raise ProcessorError(f"{pipeline!r} yielded no result")
         target.parent.mkdir(parents=True, exist_ok=True)
         formats.export(results, target)
         media, segment = results[0].provenance.media, results[0].provenance.segment

@@ -103,9 +103,9 @@ class Run:
         self._engine.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         """Release all."""
-        self._engine.__exit__()
+        self._engine.__exit__(*error)
 
     def push(self, block: Array) -> list[Chunk]:
         """Take the next block; return what was encoded."""
