@@ -47,7 +47,7 @@ class _ArraySource(Source):
             samplerate=decoder.samplerate,
             channels=channels,
             samples=samples,
-            sha256=hashlib.sha256(audio.tobytes()).hexdigest(),
+            sha256=_sha256(audio, decoder.samplerate),
             size=audio.nbytes,
             codec="pcm_f32le",
         )
@@ -59,17 +59,20 @@ class _ArraySource(Source):
             yield self.audio[start : min(start + BLOCK_SAMPLES, stop)].copy()
 
 
+def _sha256(audio: Array, samplerate: int) -> str:
+    """SHA-256 of the form and the samples, as a file has both in its bytes."""
+    return hashlib.sha256(f"{samplerate} {audio.shape} ".encode() + audio.tobytes()).hexdigest()
+
+
 def _float_blocks(samples: Any) -> Array:
     audio = np.asarray(samples)
     if audio.ndim == 1:
         audio = audio[:, np.newaxis]
     if audio.ndim != 2 or not audio.shape[1]:
         raise MediaError(f"an array of shape {audio.shape} is not audio: (samples,) or (samples, channels) is")
-    if np.issubdtype(audio.dtype, np.unsignedinteger) or not np.issubdtype(audio.dtype, np.number):
+    if audio.dtype.kind not in "if":
         raise MediaError(f"an array of {audio.dtype} is not audio: signed integers and floats are")
-    if np.issubdtype(audio.dtype, np.complexfloating):
-        raise MediaError(f"an array of {audio.dtype} is not audio: signed integers and floats are")
-    if np.issubdtype(audio.dtype, np.integer):
+    if audio.dtype.kind == "i":
         return (audio / -float(np.iinfo(audio.dtype).min)).astype(np.float32)
     if not np.isfinite(audio).all():
         raise MediaError("an array with NaN or infinite samples is not audio")

@@ -55,6 +55,11 @@ def test_results_are_found_by_id_and_by_processor(ramp):
         results["level"]
 
 
+def test_equal_samples_of_another_form_are_other_media(ramp):
+    decoders = (ArrayDecoder(ramp, 8000), ArrayDecoder(ramp, 16_000), ArrayDecoder(ramp.reshape(-1, 2), 8000))
+    assert len({(each | MeanDCShift()).run()[0].provenance.media.sha256 for each in decoders}) == 3
+
+
 def test_provenance_tells_what_a_result_depends_on(ramp):
     first, second = ((ArrayDecoder(ramp, 8000) | Offset(by=by) | MeanDCShift()).run()[0] for by in (0.1, 0.2))
     assert first.provenance.processor == "mean_dc_shift"
