@@ -20,6 +20,9 @@ FrameLength: TypeAlias = Annotated[int, Field(ge=1, le=1 << 20)]
 Align: TypeAlias = Literal["center", "start", "end"]
 Window: TypeAlias = Literal["hann", "hamming", "blackman", "boxcar"]
 
+_FILTER_SAMPLES = 1024
+"""Reach of soxr's filters at the lower rate: those of VHQ are the longest."""
+
 
 class Channels(Step, id="channels", version="1.0"):
     """Audio as decoded: blocks of shape `(samples, channels)`, float32, full scale ±1."""
@@ -63,6 +66,12 @@ class Resampled(Step, id="resampled", version="1.0"):
     def clock(self, stream: Stream) -> Stream:
         """The new samplerate."""
         return _with(stream, samplerate=self.samplerate)
+
+    def context_s(self, stream: Stream) -> tuple[float, float]:
+        """The filter's reach, rounded up."""
+        is_right = stream.samplerate == self.samplerate
+        reach_s = 0.0 if is_right else _FILTER_SAMPLES / min(stream.samplerate, self.samplerate)
+        return reach_s, reach_s
 
     def start(self, stream: Stream) -> None:
         """Open the resampler, unless the rate is right already."""

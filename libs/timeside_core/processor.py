@@ -284,6 +284,13 @@ class Step(Processor):
         """Clock of the rows that go out, given that of the rows that come in."""
         return stream
 
+    def context_s(self, stream: Stream) -> tuple[float, float]:
+        """How far before and after its own frame a row that goes out depends on the signal, s; infinity for all of it.
+
+        The given clock is that of the rows that come in, which may depend on more. Endless streams are cut accordingly.
+        """
+        return 0.0, 0.0
+
 
 class Effect(Step):
     """Changes audio for all that follow it in a pipeline: blocks in, as many samples out."""

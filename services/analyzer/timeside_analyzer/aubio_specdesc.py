@@ -96,6 +96,10 @@ class AubioSpecdesc(Analyzer, id="aubio_specdesc", version="1.0"):
         """The spectrum that is described."""
         return Spectrum(n_fft=self.n_fft, hop_length=self.hop_length, align="end")
 
+    def context_s(self, stream: Stream) -> tuple[float, float]:
+        """The last two frames."""
+        return 2 / stream.row_rate, 0.0
+
     def start(self, stream: Stream) -> None:
         """Begin after silence."""
         bins = np.arange(self.n_fft // 2 + 1)

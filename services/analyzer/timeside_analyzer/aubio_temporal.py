@@ -73,6 +73,10 @@ class AubioTemporal(Analyzer, id="aubio_temporal", version="1.0"):
         """The magnitudes that onsets and beats show in."""
         return Magnitude(n_fft=self.n_fft, hop_length=self.hop_length, align="end")
 
+    def context_s(self, stream: Stream) -> tuple[float, float]:
+        """All that came before, for the beats; the hops that an onset is seen late."""
+        return float("inf"), (ATTACK_HOPS + 1) / stream.row_rate
+
     def start(self, stream: Stream) -> None:
         """Make aubio's detectors, to be given hops by `_hops`: hence their frames of one hop, and `energy`."""
         if stream.row_rate < LOWEST_ROW_RATE_HZ:

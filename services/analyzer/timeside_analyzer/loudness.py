@@ -29,6 +29,8 @@ PARTS = 10
 """Parts of a 100 ms hop that maxima are read at: signal 13 of Tech 3341 asks for 10 ms."""
 MOMENTARY_HOPS = 4
 SHORT_TERM_HOPS = 30
+SETTLING_S = 0.5
+"""After so long the high-pass at 38 Hz has forgotten what was before, to one part in 10⁵⁰."""
 
 
 class LoudnessITU(Analyzer, id="loudness_itu", version="2.0"):
@@ -74,6 +76,11 @@ class LoudnessITU(Analyzer, id="loudness_itu", version="2.0"):
             frame_length=MOMENTARY_HOPS * hop_length,
             start_s=stream.start_s + MOMENTARY_HOPS * hop_length / 2 / stream.samplerate,
         )
+
+    def context_s(self, stream: Stream) -> tuple[float, float]:
+        """The rest of the 3 s of `short_term`; before it, what the filters take to settle."""
+        around_s = (SHORT_TERM_HOPS - MOMENTARY_HOPS) / 2 / 10
+        return around_s + SETTLING_S, around_s
 
     def start(self, stream: Stream) -> None:
         """Design the filters."""

@@ -49,6 +49,10 @@ class OnsetDetectionFunction(Analyzer, id="onset_detection_function", version="2
         """The power that is read."""
         return Power(n_fft=self.n_fft, hop_length=self.hop_length, window="hann")
 
+    def context_s(self, stream: Stream) -> tuple[float, float]:
+        """The frames that both filters reach over."""
+        return (REACH + SMOOTHING - 1) / stream.row_rate, REACH / stream.row_rate
+
     def start(self, stream: Stream) -> None:
         """Begin in silence."""
         self.gain = power_gain("hann", self.n_fft)

@@ -27,6 +27,10 @@ class OnsetStrength(OfMel, id="onset_strength", version="1.0"):
 
     output = Framewise(unit="dB")
 
+    def context_s(self, stream: Stream) -> tuple[float, float]:
+        """As late as rows are, and the lag."""
+        return (self.n_fft // (2 * self.hop_length) + self.lag) / stream.row_rate, 0.0
+
     def start(self, stream: Stream) -> None:
         """Begin without a past."""
         self.past = np.empty((0, self.n_mels), np.float32)

@@ -26,6 +26,10 @@ class Tempogram(Analyzer, id="tempogram", version="1.0"):
 
     output = Framewise(bins="lag", bin_unit="s")
 
+    def context_s(self, stream: Stream) -> tuple[float, float]:
+        """Half a window."""
+        return self.win_length / 2 / stream.row_rate, self.win_length / 2 / stream.row_rate
+
     def start(self, stream: Stream) -> None:
         """Make the window."""
         from scipy.fft import next_fast_len

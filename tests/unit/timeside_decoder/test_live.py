@@ -19,6 +19,7 @@ from tests.support.streams import cut, fifo
 from timeside_core import Array, get_processor
 from timeside_core.errors import CancelledError, MediaError, SegmentError, TimesideError
 from timeside_core.pipeline import Source
+from timeside_core.segmenting import by_segment
 from timeside_decoder.connection import MAX_HEAD_BYTES
 from timeside_decoder.live import BLOCK_SAMPLES, LiveDecoder, LiveSourceWarning
 
@@ -154,6 +155,21 @@ def test_rows_come_while_the_source_sends(tmp_path):
             go_on.set()
     assert rows == len(pipeline.results["rms"]) == 1 + 130_000 // 512
     assert pipeline.results["rms"].provenance.media.samples == 130_000
+
+
+def test_results_of_an_endless_stream(tmp_path):
+    """Segment by segment, until nobody wants any more."""
+    tone = (0.5 * np.sin(np.arange(8000) * 2 * np.pi * 440 / 8000)).astype("<f4").tobytes()
+    with fifo(tmp_path / "fifo", iter(lambda: tone, None)) as source:
+        decoder = LiveDecoder(source, sample_format="f32le", samplerate=8000, channels=1)
+        segments = by_segment(decoder | get_processor("level")() | get_processor("rms")(), segment_s=2.0)
+        results = [next(segments) for _ in range(5)]
+        segments.close()
+    assert [each["rms"].provenance.segment.first_sample for each in results] == [0, 16_000, 32_000, 48_000, 64_000]
+    assert {each["rms"].provenance.media.uri for each in results} == {results[0]["rms"].provenance.media.uri}
+    times = np.concatenate([each["rms"].times for each in results])
+    assert np.allclose(times, np.arange(len(times)) * 512 / 8000)
+    assert all(each["level.rms"].values == pytest.approx(-9.03, abs=0.01) for each in results)
 
 
 @pytest.mark.parametrize("sent", [b"", bytes(400_000)], ids=["while it opens", "while it decodes"])
