@@ -350,8 +350,9 @@ if __name__ == "__main__":
 def at_work(tapes, out):
     """A command that works on many files in two processes, its first file done, in a group of its own."""
     noise = np.random.default_rng(440).standard_normal((60 * SAMPLERATE, 2)) / 10
-    for index in range(12):
-        soundfile.write(tapes / f"long {index}.wav", noise, SAMPLERATE)
+    soundfile.write(tapes / "long.wav", noise, SAMPLERATE)
+    for index in range(200):
+        os.link(tapes / "long.wav", tapes / f"long {index}.wav")
     command = [sys.executable, "-c", "from timeside.cli import main; main()", "transcode", "--to", "vorbis", "-j", "2"]
     process = subprocess.Popen(
         [*command, "-o", out, tapes], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -9,7 +9,7 @@ from defusedxml import ElementTree
 from PIL import Image
 
 from timeside_core import Events, Framewise, Results, Segments, Stream, events, get_processor, segments
-from timeside_core.errors import ParameterError
+from timeside_core.errors import FormatError, ParameterError
 from timeside_grapher.result import grapher_of
 from timeside_grapher.waveform import WaveformSimple
 
@@ -197,7 +197,7 @@ def test_rendering_writes_whole_files_of_the_suffix(tmp_path, made):
     with pytest.raises(ParameterError, match="format='gif' must be png or svg"):
         grapher.render(results, tmp_path / "c.gif")
     (tmp_path / "folder.png").mkdir()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(FormatError, match="cannot be written: Is a directory"):
         grapher.render(results, tmp_path / "folder.png")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.PNG", "b.svg", "folder.png"]
 
