@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from timeside_core import topics
+from timeside_core.messages import Block, is_live
 from timeside_core.stage.analysis import Analysis, RowsOutlet
 from timeside_core.stage.handler import Handler, OnStep, Opener
 from timeside_core.stage.service import BlockStage
@@ -23,7 +24,12 @@ def opener(settings: Mapping[str, Any], on_step: OnStep) -> Opener:
     known = StageSettings.model_validate(settings)
     store = Store(known.store)
 
-    def open_(_: Any, __: Mapping[str, Any]) -> Handler:
-        return Analysis(known.pool or POOL, lambda wish: RowsOutlet(wish, store), on_step)
+    def open_(message: Any, _: Mapping[str, Any]) -> Handler:
+        pool = known.pool or POOL
+        if isinstance(message, Block) and is_live(message):
+            from timeside_core.stage.live import LiveAnalysis  # not above: most runs are not live
+
+            return LiveAnalysis(pool, store, on_step)
+        return Analysis(pool, lambda wish: RowsOutlet(wish, store), on_step)
 
     return open_
