@@ -115,13 +115,14 @@ class ProcessorContract:
             assert schema.get("description"), f"{cls.id}.{name} has no description (a string below the attribute)"
 
     def test_parameters_survive_json(self) -> None:
-        """Drawn parameters make an instance that is equal after a trip through JSON."""
+        """Drawn parameters make an instance that hashes, and is equal after a trip through JSON."""
 
         @settings(max_examples=20, **SETTINGS)
         @given(drawn=instances(self.processor))
         def check(drawn: Processor) -> None:
             sent = json.loads(json.dumps(drawn.parameters(), allow_nan=False))
             again = self.processor.from_parameters(sent | dict.fromkeys(required_places(self.processor), "nowhere"))
+            hash(again)  # a list cannot: a tuple can
             assert again.parameters() == drawn.parameters()
             assert again.identity() == drawn.identity()
 
