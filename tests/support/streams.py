@@ -64,7 +64,7 @@ class Station(ThreadingHTTPServer):
         """Of the stream."""
         return f"http://127.0.0.1:{self.server_port}/stream"
 
-    def open_bytes(self, url: str) -> Fetched:
+    def open_bytes(self, url: str, *, may_end: bool = False) -> Fetched:
         """The guarded fetcher, let through to this server only."""
         settings = FetchSettings(
             ports=frozenset({self.server_port}),
@@ -72,7 +72,7 @@ class Station(ThreadingHTTPServer):
             max_bytes=None,
             total_s=None,
         )
-        return Fetched(url, settings)
+        return Fetched(url, settings, may_end=may_end)
 
 
 class _Handler(BaseHTTPRequestHandler):

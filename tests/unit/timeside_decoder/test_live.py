@@ -3,7 +3,9 @@
 Intentionally not checked: real microphones, and PulseAudio, which PyAV's wheels are built without.
 """
 
+import io
 import os
+import re
 import struct
 import threading
 import warnings
@@ -13,6 +15,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+import soundfile
 from tests.support.media import AUDIO, SAMPLERATE, SAMPLES, decode, ffmpeg
 from tests.support.streams import cut, fifo
 
@@ -347,3 +350,20 @@ def test_the_samplerate_stays_that_of_the_beginning(files, tmp_path):
     assert abs(len(samples) - 2 * SAMPLES) < 5000
     loud = np.sqrt(np.mean(samples[SAMPLES + 8000 : 2 * SAMPLES - 8000] ** 2, axis=0))
     assert (loud > 0.1).all()
+
+
+def test_the_listings_of_the_documentation(reference, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = Path(__file__).parents[3] / "docs" / "live.md"
+    sound = io.BytesIO()
+    soundfile.write(sound, np.tile(reference, (8, 1)), SAMPLERATE, format="WAV", subtype="PCM_16")
+    printed = []
+    for listing in re.findall("```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
+        with fifo(tmp_path / "radio.fifo", cut(sound.getvalue())):
+            exec(listing, {})
+        (tmp_path / "radio.fifo").unlink()
+        printed.append(capsys.readouterr().out.splitlines())
+    rows, segments = printed
+    assert rows[-1].startswith("rms ")
+    assert [line.split()[0] for line in segments] == ["0", str(10 * SAMPLERATE)]
+    assert sum(int(line.split()[-1]) for line in segments) == 1 + 8 * SAMPLES // 512

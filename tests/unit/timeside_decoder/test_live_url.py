@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("nothing_is_left")
 def listening(server: Station, **parameters: Any) -> LiveDecoder:
     """A decoder of the server's stream that does not wait long."""
     soon = {"timeout_s": 5.0, "pause_s": 0.02, "max_pause_s": 0.1, "max_gap_s": 1.0}
-    return LiveDecoder(server.url, open_bytes=server.open_bytes, **soon | parameters)
+    return LiveDecoder(server.url, **{"open_bytes": server.open_bytes} | soon | parameters)
 
 
 def heard(session: LiveSession) -> tuple[Array, list[tuple[int, Discontinuity]]]:
@@ -130,6 +131,17 @@ def test_without_reconnecting_the_first_break_is_the_end(files):
         with session, pytest.warns(LiveSourceWarning, match="it ended because the server ended the stream"):
             heard(session)
         assert len(server.requests) == 1
+
+
+def test_an_answer_of_unknown_length_that_may_end(files):
+    content = (files / "bare.mp3").read_bytes()
+    with station(send(content)) as server:
+        open_bytes = partial(server.open_bytes, may_end=True)
+        with listening(server, open_bytes=open_bytes).open() as session:
+            samples, told = heard(session)
+        assert len(server.requests) == 1
+    assert len(samples) > 60_000
+    assert not told
 
 
 def test_what_is_no_audio_any_more_is_a_break(files):
