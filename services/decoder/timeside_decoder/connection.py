@@ -94,6 +94,8 @@ class Feed:
         while True:
             self._check()
             if (got := self._source.read(size)) is not None:
+                if len(got) > size:  # PyAV would write them beyond its buffer
+                    raise ValueError(f"a byte source gave {len(got)} bytes where {size} were asked for")
                 return got
             if time.monotonic() > patience:
                 raise TimeoutError(f"nothing came for {self._timeout_s:g} s")
@@ -113,7 +115,7 @@ class Connection:
 
     def __init__(self, uri: str, container: InputContainer, feed: Feed | None, damage: Damage) -> None:
         """Raises `BreakError` or `MediaError`; then container and feed are closed."""
-        self._uri, self._container, self._feed, self._damage = uri, container, feed, damage
+        self._container, self._feed, self._damage = container, feed, damage
         self._defect = ""
         try:
             self._stream = audio_stream(container, uri)
@@ -205,8 +207,10 @@ class Connection:
                         self._defect = f"it changes to {frame.sample_rate} Hz and {frame.layout.nb_channels} channels"
                         return
                     yield frame
-        except (FFmpegError, IndexError) as error:  # PyAV raises IndexError where new streams come in the middle
-            self._defect = f"its bytes are damaged: {getattr(error, 'strerror', None) or error}"
+        except FFmpegError as error:
+            self._defect = f"its bytes are damaged: {error.strerror}"
+        except IndexError:  # PyAV, after the last packet, where new streams came in the middle
+            return
 
 
 def _is_sound(frame: AudioFrame) -> bool:

@@ -312,6 +312,12 @@ def test_an_interrupt_from_the_keyboard(at):
     assert source.closed == 1
 
 
+def test_more_bytes_than_asked_for_are_refused():
+    source = Bytes(lambda _, size: bytes(size + 1))
+    with pytest.raises(ValueError, match=r"gave \d+ bytes where \d+ were asked for"):
+        LiveDecoder("test:", sample_format="s16le", open_bytes=lambda _: source).open()
+
+
 def test_a_session_that_cannot_begin_is_hung_up():
     source = Bytes(lambda _, size: bytes(size))
     with pytest.raises(SegmentError):
