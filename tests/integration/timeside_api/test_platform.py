@@ -132,7 +132,7 @@ async def test_nothing_fails_while_the_bus_and_the_database_are_away_and_another
             "TIMESIDE_LEASE_S": str(LEASE_S),
         }
         assert "revision 0" in command(environ, "db", "upgrade")
-        assert "ts.result: made" in command(environ, "topics", "apply")
+        assert "topics are as declared" in command(environ, "topics", "apply")
         assert "made" not in command(environ, "topics", "apply")
         database = Database(url)
         first, second = (
