@@ -30,6 +30,8 @@ SUFFIXES = frozenset(f".{word}" for word in _SUFFIXES.split())
 """Files that are taken when a folder is named; a file that is named itself is taken whatever its suffix."""
 GRACE_S = 5.0
 """Time that a process has to come to the end of a block, s."""
+IDLE_GRACE_S = 0.2
+"""Time that an outcome has to get from a process to this one, s."""
 
 Answer = TypeVar("Answer")
 Tell = Callable[[float, float | None], None]
@@ -139,6 +141,7 @@ _told_there: "multiprocessing.Queue[tuple[Path, float, float | None]]"
 _work_there: Callable[[Found, Tell], Any]
 _ended = threading.Event()
 """Set in a process of the pool that was told to end; it does so between two blocks, never while it writes."""
+_idle = True
 
 
 def _begin(told: "multiprocessing.Queue[tuple[Path, float, float | None]]", work: Callable[[Found, Tell], Any]) -> None:
@@ -146,7 +149,8 @@ def _begin(told: "multiprocessing.Queue[tuple[Path, float, float | None]]", work
     global _told_there, _work_there
     _told_there, _work_there = told, work
     told.cancel_join_thread()  # its end need not wait until all progress was read
-    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    for target in (_end_with_parent, _leave):
+        threading.Thread(target=target, name=target.__name__, daemon=True).start()
     signal.signal(signal.SIGTERM, _set_ended)
 
 
@@ -159,20 +163,32 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     _ended.set()
-    time.sleep(GRACE_S)
-    os._exit(1)  # it waits for work that nobody gives
+
+
+def _leave() -> None:
+    """Leave once told to: soon where there is no work, as nobody may ever give some; else when the work has ended."""
+    _ended.wait()
+    time.sleep(IDLE_GRACE_S)
+    if not _idle:
+        time.sleep(GRACE_S)
+    os._exit(1)
 
 
 def _attempt_there(file: Found) -> Outcome[Any]:
+    global _idle
+
     def tell(done: float, total: float | None) -> None:
         if _ended.is_set():
             sys.exit()
         with suppress(queue.Full):
             _told_there.put_nowait((file.path, done, total))
 
+    _idle = False
     if not _ended.is_set():
         with suppress(SystemExit):
-            return _attempt(_work_there, file, tell)
+            outcome = _attempt(_work_there, file, tell)
+            _idle = True
+            return outcome
     os._exit(1)  # the pool would hand it the next file
 
 
