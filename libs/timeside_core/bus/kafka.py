@@ -181,8 +181,12 @@ class KafkaBus(Bus):
 
     async def partition_count(self, topic: str) -> int:
         await self.check(topic)
-        async with _translated(self.settings.request_s, f"partitions of {topic!r}"):
-            return len(await self._open(self._producer).partitions_for(topic))
+        producer = self._open(self._producer)
+        known = producer.client.cluster.partitions_for_topic(topic)
+        if known is None:  # asked for with each message: a time limit costs more than what the client knows already
+            async with _translated(self.settings.request_s, f"partitions of {topic!r}"):
+                known = await producer.partitions_for(topic)
+        return len(known)
 
     async def send(
         self,
