@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import zarr as _zarr
+from zarr.abc.store import ByteRequest
 from zarr.codecs import Crc32cCodec, GzipCodec, ZstdCodec
-from zarr.core.buffer import Buffer
+from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import ObjectStore
 
 from timeside_core.audio import Array
@@ -28,17 +29,34 @@ PLAIN_CHUNKS = 8
 
 
 class Recorded(ObjectStore[Any]):
-    """A store that notes size and SHA-256 of each object that is put into it."""
+    """A place that one writer has to itself: what it has not put there is not there, and need not be asked for.
+
+    Notes size and SHA-256 of each object that is put into it.
+    """
 
     def __init__(self, store: Any, *, read_only: bool = False) -> None:
         super().__init__(store, read_only=read_only)
         self.written: dict[str, tuple[int, str]] = {}
+        self._metadata: dict[str, Buffer] = {}
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        """Look at an object; Zarr looks at all groups above an array that it makes."""
+        if key in self._metadata and byte_range is None:
+            return self._metadata[key]
+        return await super().get(key, prototype, byte_range) if key in self.written else None
 
     async def set(self, key: str, value: Buffer) -> None:
         """Put an object; the last one of a name counts."""
         await super().set(key, value)
         data = value.to_bytes()
         self.written[key] = (len(data), hashlib.sha256(data).hexdigest())
+        if key.endswith("zarr.json"):
+            self._metadata[key] = value
+
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        """Put an object, unless it was."""
+        if key not in self.written:
+            await self.set(key, value)
 
 
 class _Gzip:
@@ -101,16 +119,16 @@ class GrowingArray:
         if not self.rows:
             self.append(like[:0])
         if self._array is None:
-            self._create(None)
+            self._create(None, rows=self._held_rows)
         self._write(self._held_rows)
 
-    def _create(self, shard_rows: int | None) -> None:
+    def _create(self, shard_rows: int | None, *, rows: int = 0) -> None:
         sample = self._held[0]
         trailing = sample.shape[1:]
         self._unit = shard_rows or self._chunk_rows
         self._array = self._group.create_array(
             self._name,
-            shape=(0, *trailing),
+            shape=(rows, *trailing),
             dtype=sample.dtype,
             chunks=(self._chunk_rows, *trailing),
             shards=(shard_rows, *trailing) if shard_rows else None,
@@ -124,9 +142,11 @@ class GrowingArray:
         held = np.concatenate(self._held) if len(self._held) > 1 else self._held[0]
         self._held, self._held_rows = [held[rows:]], len(held) - rows
         if rows:
-            self._array.resize((self._written + rows, *held.shape[1:]))
-            self._array[self._written : self._written + rows] = held[:rows]
-            self._written += rows
+            stop = self._written + rows
+            if stop > self._array.shape[0]:
+                self._array.resize((stop, *held.shape[1:]))
+            self._array[self._written : stop] = held[:rows]
+            self._written = stop
 
 
 def chunk_rows(rows: Array) -> int:

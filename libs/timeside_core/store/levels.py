@@ -13,6 +13,9 @@ from timeside_core.store.arrays import GrowingArray
 FACTORS: dict[Pooling, int] = {"summary": 4, "min": 2, "max": 2, "rms": 2}
 """Rows that one row of the next level stands for."""
 
+HELD_ROWS = 1024
+"""Rows that are pooled at once: a block's few would cost more calls than work."""
+
 
 class Levels:
     """A chain of levels: each takes the rows of the one below and hands on rows that stand for several of them.
@@ -25,7 +28,8 @@ class Levels:
         self._pooling: Pooling = pooling
         self._create, self._tiles, self._level = create, tiles, level
         self._limit = TILE_ROWS if tiles else WAVEFORM_ROWS
-        self._carry: Array | None = None
+        self._held: list[Array] = []
+        self._held_rows = 0
         self._rows_below = 0
         self._array: GrowingArray | None = None
         self._next: Levels | None = None
@@ -34,19 +38,20 @@ class Levels:
     def append(self, rows: Array) -> None:
         """Take rows of the level below."""
         self._rows_below += len(rows)
-        if self._carry is not None:
-            rows = np.concatenate([self._carry, rows])
-        whole = len(rows) // FACTORS[self._pooling] * FACTORS[self._pooling]
-        self._carry = rows[whole:]
-        if whole:
+        self._held.append(rows)
+        self._held_rows += len(rows)
+        if self._held_rows >= HELD_ROWS:
+            rows = np.concatenate(self._held)
+            whole = len(rows) // FACTORS[self._pooling] * FACTORS[self._pooling]
+            self._held, self._held_rows = [rows[whole:]], len(rows) - whole
             self._hand_on(rows[:whole])
 
     def finish(self) -> int:
         """Write the levels that are worth it, those below which more than one screen of rows lies; their count."""
-        if self._rows_below <= self._limit or self._carry is None:
+        if self._rows_below <= self._limit:
             return 0
-        if len(self._carry):
-            self._hand_on(self._carry)
+        if self._held_rows:
+            self._hand_on(np.concatenate(self._held))
         assert self._array is not None
         assert self._next is not None
         assert self._like is not None

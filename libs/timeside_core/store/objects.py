@@ -103,6 +103,12 @@ class Objects:
                 _sync(Path(directory, name))
             _sync(Path(directory))
 
+    def sync_object(self, name: str) -> None:
+        """The same for a single object, of which alone nothing was made lasting yet."""
+        if self.folder is not None:
+            _sync(self.folder / name)
+            _sync((self.folder / name).parent)
+
 
 def _reason(error: Exception) -> str:
     """What went wrong; obstore adds pages of detail after the first line."""

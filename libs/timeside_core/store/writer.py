@@ -86,7 +86,7 @@ class ResultWriter:
         }
         data = json.dumps(manifest, ensure_ascii=False, separators=(",", ":")).encode()
         self._here.put(MANIFEST, data)
-        self._here.sync()
+        self._here.sync_object(MANIFEST)
         size = len(data) + sum(size for size, _ in written.values())
         return Stored(self.prefix, hashlib.sha256(data).hexdigest(), size)
 

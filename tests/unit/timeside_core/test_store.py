@@ -112,6 +112,14 @@ def test_results_are_read_back_as_they_were_written(store, provenance, arrays):
     assert len(results["mean_dc_shift.nothing"]) == 0
 
 
+def test_a_manifest_names_all_that_was_written(store, provenance, arrays):
+    stored = write(store, provenance, arrays)
+    there = {name.removeprefix(f"{stored.prefix}/"): size for name, size, _ in store.objects.list(stored.prefix)}
+    named = {name: each["size"] for name, each in store.result(stored.prefix).manifest["objects"].items()}
+    assert named == {name: size for name, size in there.items() if name != "manifest.json"}
+    assert stored.size == sum(there.values())
+
+
 @pytest.mark.parametrize("output", [Framewise(), Value(), Events(labels=("onset",)), Segments(labels=("a", "b"))])
 def test_nothing_is_read_back_as_what_nothing_is_in_memory(folder_store, provenance, output):
     writer = folder_store.writer(ResultKey("ab" * 32, "mean_dc_shift", "2.0", "cd" * 32), {"": output})
