@@ -274,6 +274,8 @@ def _needed_by(node: _Node) -> tuple[int, ...]:
 
 def _length(rows: Any) -> int:
     """Count of the rows at hand, whatever carries them."""
+    if isinstance(rows, np.ndarray):  # nearly always, and quicker told than what is a mapping
+        return len(cast("Array", rows)) if rows.ndim else 1
     if isinstance(rows, Mapping):
         outputs = cast("Mapping[str, Any]", rows)
         return max((_length(output) for output in outputs.values()), default=0)

@@ -135,6 +135,8 @@ class Analysis(Handler):
         self._engine: Engine | None = None
         self._positions: dict[int, list[int]] = {}
         """Indices in the plan of those who need the step at a position."""
+        self._needed_by: dict[tuple[int, ...], tuple[int, ...]] = {}
+        """The same of those who need any of several positions, as it was found out before."""
         self._samples = 0
         self._to_try_again: list[Outgoing] = []
         """Failures that another attempt may mend; told last, so that this attempt's other results still count."""
@@ -186,9 +188,12 @@ class Analysis(Handler):
             positions = tuple(wanted.index(each) for each in outlet.wanted)
             yield from self._tried(index, outlet.open(self._engine, positions))
 
-    def _note(self, step: Step, positions: Any) -> None:
-        needed_by = {index for position in positions for index in self._positions.get(position, ())}
-        self._on_step(step, tuple(sorted(needed_by)))
+    def _note(self, step: Step, positions: Sequence[int]) -> None:
+        needed_by = self._needed_by.get(tuple(positions))
+        if needed_by is None:
+            indices = {index for position in positions for index in self._positions.get(position, ())}
+            needed_by = self._needed_by[tuple(positions)] = tuple(sorted(indices))
+        self._on_step(step, needed_by)
 
     def _hand_out(self, emissions: list[Emission]) -> Iterator[Outgoing]:
         assert self._engine is not None
