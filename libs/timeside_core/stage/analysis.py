@@ -8,6 +8,7 @@ import uuid
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -197,7 +198,7 @@ class Analysis(Handler):
 
     def _hand_out(self, emissions: list[Emission]) -> Iterator[Outgoing]:
         assert self._engine is not None
-        for emission in emissions:
+        for emission in _together(emissions):
             for index in self._positions[emission.index]:
                 if (outlet := self._outlets.get(index)) is not None:
                     yield from self._tried(index, outlet.take(emission))
@@ -266,6 +267,20 @@ class Analysis(Handler):
                 samples=expected,
             ),
         )
+
+
+def _together(emissions: Sequence[Emission]) -> Iterator[Emission]:
+    """One of each output: the engine cuts a block into several, but each message takes its time on the way."""
+    by_output: dict[tuple[int, str], list[Emission]] = {}
+    for emission in emissions:
+        by_output.setdefault((emission.index, emission.output), []).append(emission)
+    for some in by_output.values():
+        rows = [each.rows for each in some if each.rows is not None]
+        if len(rows) < 2:
+            yield from some
+        else:
+            columns = zip(*((each.values, each.times, each.durations) for each in rows), strict=True)
+            yield replace(some[0], rows=Rows(*map(np.concatenate, columns)))
 
 
 def _uri(run: Run, facts: MediaFacts) -> str:

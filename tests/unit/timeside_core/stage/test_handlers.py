@@ -162,13 +162,14 @@ def test_mono_blocks_give_what_stereo_blocks_give(tmp_path: Path, settings: Stag
 def test_partial_rows_are_the_result(tmp_path: Path, settings: StageSettings, store: Store) -> None:
     path = recording(tmp_path / "a.wav")
     wanted = processors("onset_strength")
-    made = analyzed(settings, blocks(decoded(store, command(kept(store, path), wanted))))
+    stream = blocks(decoded(store, command(kept(store, path), wanted)))
+    made = analyzed(settings, stream)
     messages = [each.message for each in made if each.topic == topics.PARTIAL]
     rows = [each for each in messages if isinstance(each, PartialRows)]
     assert isinstance(messages[0], Opened)
     assert isinstance(messages[-1], Closed)
     assert [each.seq for each in rows] == list(range(len(rows)))
-    assert messages[-1].messages == len(rows)
+    assert messages[-1].messages == len(rows) <= len(stream)
     values = np.concatenate([each.rows.values for each in rows])
     reference = (FileDecoder(path) | wanted[0]).run()[0]
     np.testing.assert_array_equal(values, reference.values)
