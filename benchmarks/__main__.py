@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import analyzers, decoders, drawing, encoders, memory
+from benchmarks import analyzers, bulk, decoders, drawing, encoders, latency, memory, streamed, workers
 from benchmarks.media import prepare
 from timeside_core.pipeline import library_versions
 
@@ -21,7 +21,13 @@ SECTIONS: dict[str, Callable[[dict[str, Path], int], str]] = {
     "encoders": encoders.section,
     "graphers": drawing.section,
     "memory": memory.section,
+    "streamed": streamed.section,
+    "bulk": bulk.section,
+    "latency": latency.section,
+    "workers": workers.section,
 }
+GROUPS = {"conveyor": ("streamed", "bulk", "latency", "workers")}
+"""The conveyor's sections need a real Kafka broker."""
 
 
 def main() -> None:
@@ -29,12 +35,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="length of the audio")
     parser.add_argument("--rounds", type=int, default=3, help="medians are over so many rounds")
-    parser.add_argument("--only", choices=SECTIONS, action="append", help="sections; all if not given")
+    parser.add_argument("--only", choices=[*SECTIONS, *GROUPS], action="append", help="sections; all if not given")
     parser.add_argument("--media", type=Path, default=Path(tempfile.gettempdir()) / "timeside-benchmarks")
     parser.add_argument("--write", type=Path, default=Path("docs/benchmarks.md"))
     arguments = parser.parse_args()
     files = prepare(arguments.media, arguments.minutes)
-    texts = [SECTIONS[name](files, arguments.rounds) for name in arguments.only or SECTIONS]
+    wanted = [name for each in arguments.only or SECTIONS for name in GROUPS.get(each, (each,))]
+    texts = [SECTIONS[name](files, arguments.rounds) for name in wanted]
     if arguments.only:
         print("\n\n".join(texts))
         return
@@ -48,7 +55,8 @@ def _head(minutes: float, rounds: int) -> str:
 CPU seconds (user and system, all threads) for {minutes:g} minutes of 44.1 kHz stereo, medians of {rounds} rounds in
 which the contestants take turns in one process, BLAS on one thread; `ffmpeg` is the command, as a whole process. The
 ratio is TimeSide over the best of the libraries (commands aside): below 1 TimeSide takes less. Machines differ and are
-noisy: the ratios travel, the seconds do not.
+noisy: the ratios travel, the seconds do not. The sections over Kafka run services as they are deployed, as processes
+of their own, and say what they count.
 
 Measured by `make bench` on {datetime.now(UTC):%d %B %Y}: {os.cpu_count()} cores ({platform.machine()}),
 Python {platform.python_version()}, {versions}."""

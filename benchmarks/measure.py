@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from timeside_core.audio import Array, Stream
@@ -77,10 +77,13 @@ def peak_memory_mib(code: str) -> float:
 def table(rows: Sequence[Row]) -> str:
     """Markdown: one column for ours, one for each other, and the ratio to the best library."""
     names = list(dict.fromkeys(name for row in rows for name in row.others_s))
-    head = ["work", "TimeSide", *names, "ratio"]
-    lines = [" | ".join(head), " | ".join("---" for _ in head)]
+    lines: list[list[str]] = []
     for row in rows:
         others = [f"{row.others_s[name]:.2f}" if name in row.others_s else "" for name in names]
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-        lines.append(" | ".join([row.work, f"{row.ours_s:.2f}", *others, ratio]))
-    return "\n".join(f"| {line} |" for line in lines)
+        lines.append([row.work, f"{row.ours_s:.2f}", *others, "" if row.ratio is None else f"{row.ratio:.2f}"])
+    return markdown(["work", "TimeSide", *names, "ratio"], lines)
+
+
+def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines))

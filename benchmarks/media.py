@@ -1,6 +1,7 @@
 """Ten minutes of music-like audio, synthesised, in the formats that are measured."""
 
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,13 @@ FORMATS = {
 """File suffix and what the ffmpeg command takes to write it."""
 
 
-def music(minutes: float) -> Array:
+TRACK_MINUTES = 4
+
+
+def music(minutes: float, seed: int = 440) -> Array:
     """The sample recording over and over, each time at another level, with a little noise, shape `(samples, 2)`."""
     once = synthesize()
-    noise = np.random.default_rng(440)
+    noise = np.random.default_rng(seed)
     samples = round(minutes * 60 * SAMPLERATE)
     rounds = -(-samples // len(once))
     parts = [once * noise.uniform(0.3, 1.1) for _ in range(rounds)]
@@ -40,6 +44,34 @@ def prepare(folder: Path, minutes: float) -> dict[str, Path]:
         soundfile.write(files["wav"], music(minutes), SAMPLERATE, subtype="PCM_16")
     for name, (_, options) in FORMATS.items():
         if not files[name].exists():
-            command = ["ffmpeg", "-v", "error", "-i", str(files["wav"]), *options, str(files[name])]
-            subprocess.run(command, check=True)
+            _encode(["-i", str(files["wav"]), *options], files[name])
     return files
+
+
+def tracks(folder: Path, count: int, suffix: str) -> list[Path]:
+    """Different recordings of the length of a song, in a format; made once per folder."""
+    _, options = FORMATS[suffix]
+    paths = [folder / f"track-{number}.{suffix}" for number in range(count)]
+    for number, path in enumerate(paths):
+        if not path.exists():
+            with tempfile.NamedTemporaryFile(suffix=".wav") as wav:
+                soundfile.write(wav.name, music(TRACK_MINUTES, seed=number), SAMPLERATE, subtype="PCM_16")
+                _encode(["-i", wav.name, *options], path)
+    return paths
+
+
+def long(folder: Path, hours: float) -> Path:
+    """A FLAC file of hours, made once per folder."""
+    path = folder / f"long-{hours:g}h.flac"
+    if not path.exists():
+        with tempfile.NamedTemporaryFile(suffix=".wav") as wav:
+            soundfile.write(wav.name, music(10), SAMPLERATE, subtype="PCM_16")
+            _encode(["-stream_loop", "-1", "-i", wav.name, "-t", str(hours * 3600), "-c:a", "flac"], path)
+    return path
+
+
+def _encode(options: list[str], path: Path) -> None:
+    """Have the ffmpeg command write a file, whole or not at all."""
+    partial = path.with_stem(f"{path.stem}-partial")
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *options, str(partial)], check=True)
+    partial.replace(path)
