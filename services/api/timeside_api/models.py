@@ -140,6 +140,30 @@ class Owner(Base):
     created_at: Mapped[Created]
 
 
+class Project(Base):
+    """Things that several people work on; who they are, and what each may do, is in `sharing`."""
+
+    __tablename__ = "project"
+    __table_args__ = (Index(None, "owner_id"),)
+
+    id: Mapped[Id]
+    owner_id: Mapped[OwnerRef]
+    """Who made it: may do everything, as long as it is there."""
+    name: Mapped[str]
+    description: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[Created]
+    updated_at: Mapped[Created]
+
+
+class Owned:
+    """What somebody owns, and may let the members of a project have."""
+
+    __tablename__: str
+    id: Mapped[Id]
+    owner_id: Mapped[OwnerRef]
+    project_id: Mapped[UUID | None] = mapped_column(ForeignKey("project.id", ondelete="SET NULL"), index=True)
+
+
 class Media(Base):
     """Bytes in the store, once each, and what decoders found them to be."""
 
@@ -160,14 +184,12 @@ class Media(Base):
     created_at: Mapped[Created]
 
 
-class Item(Base):
+class Item(Owned, Base):
     """A source with its metadata; what it sounds like is its media."""
 
     __tablename__ = "item"
     __table_args__ = (Index(None, "owner_id"), Index(None, "media_sha256"))
 
-    id: Mapped[Id]
-    owner_id: Mapped[OwnerRef]
     media_sha256: Mapped[str | None] = mapped_column(ForeignKey("media.sha256"))
     title: Mapped[str] = mapped_column(server_default="")
     artist: Mapped[str] = mapped_column(server_default="")
@@ -199,14 +221,12 @@ class Share(Base):
     served_s: Mapped[float] = mapped_column(server_default="0")
 
 
-class Task(Base):
-    """What somebody asked for, and how much of it is settled."""
+class Task(Owned, Base):
+    """What somebody asked for, and how much of it is settled; its project is that of what it is about."""
 
     __tablename__ = "task"
     __table_args__ = (UniqueConstraint("owner_id", "idempotency_key"), Index(None, "owner_id", "id"))
 
-    id: Mapped[Id]
-    owner_id: Mapped[OwnerRef]
     item_id: Mapped[UUID | None] = mapped_column(ForeignKey("item.id", ondelete="SET NULL"))
     lane: Mapped[LaneRef]
     priority: Mapped[Small]

@@ -15,8 +15,12 @@ from timeside_api.http.platform import Platform, platform
 from timeside_api.http.problems import Problem, unauthorized
 from timeside_api.identity import Account, Role
 
-PUBLIC = frozenset({"password_change", "token_create", "token_refresh", "live", "ready", "openapi", "docs"})
+PUBLIC = frozenset(
+    {"password_change", "token_create", "token_refresh", "live", "ready", "openapi", "docs", "page", "page_file"}
+)
 """Operations that need no credential; all others, also those to come, do."""
+LINKED = frozenset({"media_get", "media_head", "result_file", "result_file_head"})
+"""Operations that a link opens as well."""
 _POLICY_VIOLATION = 1008
 
 
@@ -62,13 +66,17 @@ async def still(session: AsyncSession, caller: Caller) -> bool:
 
 
 async def _identify(connection: HTTPConnection, parts: Platform) -> Caller:
-    """By header, or, for streams, by ticket; in a transaction of its own, so that long requests hold none."""
+    """By header, or, for streams, by ticket, or, for files, by link; in a transaction of its own, so that long requests hold none."""
     scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
     ticket = connection.query_params.get("ticket") if connection.scope["type"] == "websocket" else None
+    is_linked = getattr(connection.scope.get("route"), "operation_id", None) in LINKED
+    link = connection.query_params.get("link") if is_linked else None
     async with parts.database.transaction() as session:
         if ticket is not None:
             taken = await repository.take_ticket(session, ticket)
             caller = None if taken is None else await _of_credential(session, *taken)
+        elif link is not None:
+            caller = await _of_credential(session, *parts.tokens.read_link(connection.scope["path"], link))
         elif scheme.lower() != "bearer" or not credential:
             raise unauthorized("an access token or an API key is needed: Authorization: Bearer …")
         elif credential.startswith(KEY_PREFIX):

@@ -22,9 +22,11 @@ from timeside_api.http.accounts.passwords import Passwords, Throttle
 from timeside_api.http.accounts.tokens import Tokens
 from timeside_api.http.items.endpoints import router as items
 from timeside_api.http.limits import Limits
+from timeside_api.http.links.endpoints import router as links
 from timeside_api.http.media.body import Uploads
 from timeside_api.http.media.describe import Describer
 from timeside_api.http.media.endpoints import router as media
+from timeside_api.http.page.endpoints import router as page
 from timeside_api.http.platform import Platform
 from timeside_api.http.processors.endpoints import router as processors
 from timeside_api.http.results.endpoints import router as results
@@ -96,9 +98,9 @@ def create_app(
     app.state.open_streams = Counter[UUID]()
     problems.install(app)
     v1 = APIRouter(prefix="/v1")
-    for router in (accounts, items, media, processors, tasks, results, stream):
+    for router in (accounts, items, media, processors, tasks, results, stream, links):
         v1.include_router(router)
-    for router in (v1, system.router, openapi.router):
+    for router in (v1, system.router, openapi.router, page):
         app.include_router(router)
     _surround(app, settings)
     return app

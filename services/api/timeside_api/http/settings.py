@@ -28,6 +28,8 @@ class HttpSettings(BaseModel):
     """Life of a sign-in: each refresh token lives to its end."""
     ticket_s: Annotated[int, Field(ge=1, le=300)] = 30
     """Life of a ticket for a stream."""
+    link_s: Annotated[int, Field(ge=60, le=86_400)] = 4 * 3600
+    """Life of a link to a file: a player asks for parts of it while somebody listens."""
     failures: Annotated[int, Field(ge=1)] = 10
     """Wrong passwords of an account from one address within `failures_s`; more are not even looked at."""
     failures_s: Seconds = 300.0

@@ -17,6 +17,7 @@ from timeside_api.http.openapi import errors
 from timeside_api.http.pages import Page, PageOf
 from timeside_api.http.platform import Platform, PlatformOf, Session
 from timeside_api.models import Item, Media
+from timeside_api.sharing import Level
 from timeside_core.messages import MediaFacts
 
 router = APIRouter(prefix="/items", tags=["items"])
@@ -47,24 +48,24 @@ async def item_get(item_id: UUID, caller: CallerOf, session: Session) -> ItemOut
     return ItemOut.of(await repository.with_media(session, await repository.get(session, caller, item_id)))
 
 
-@router.patch("/{item_id}", operation_id="item_change", responses=errors(404))
+@router.patch("/{item_id}", operation_id="item_change", responses=errors(403, 404))
 async def item_change(item_id: UUID, body: ItemChange, caller: CallerOf, session: Session) -> ItemOut:
     """Say something else of an item."""
-    item = await repository.get(session, caller, item_id)
+    item = await repository.get(session, caller, item_id, Level.EDITOR)
     await repository.change(session, item, body.model_dump(exclude_none=True))
     return ItemOut.of(await repository.with_media(session, item))
 
 
-@router.delete("/{item_id}", operation_id="item_delete", status_code=204, responses=errors(404))
+@router.delete("/{item_id}", operation_id="item_delete", status_code=204, responses=errors(403, 404))
 async def item_delete(item_id: UUID, caller: CallerOf, session: Session) -> None:
     """Remove an item."""
-    await repository.remove(session, await repository.get(session, caller, item_id))
+    await repository.remove(session, await repository.get(session, caller, item_id, Level.OWNER))
 
 
 @router.put(
     "/{item_id}/media",
     operation_id="item_upload",
-    responses=errors(404, 408, 413, 503),
+    responses=errors(403, 404, 408, 413, 503),
     openapi_extra=_BYTES,
 )
 async def item_upload(item_id: UUID, request: Request, caller: CallerOf, parts: PlatformOf) -> ItemOut:
@@ -73,11 +74,13 @@ async def item_upload(item_id: UUID, request: Request, caller: CallerOf, parts: 
     The body is the file, as it is. It takes the place of what the item had.
     """
     async with parts.database.transaction() as session:
-        await repository.get(session, caller, item_id)  # before a byte is read, and no transaction waits for them
+        await repository.get(
+            session, caller, item_id, Level.EDITOR
+        )  # before a byte is read, and no transaction waits for them
     sha256, size = await parts.uploads.take(request)
     facts = await _facts(parts, sha256)
     async with parts.database.transaction() as session:
-        item = await repository.get(session, caller, item_id)
+        item = await repository.get(session, caller, item_id, Level.EDITOR)
         await media.keep(session, sha256, size, facts)
         await repository.change(session, item, {"media_sha256": sha256})
         return ItemOut.of(await repository.with_media(session, item))

@@ -6,14 +6,10 @@ from uuid import UUID
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from timeside_api.http import ownership
 from timeside_api.http.access import Caller
-from timeside_api.http.problems import not_found
 from timeside_api.models import Item, Media
-
-
-def visible(caller: Caller) -> Select[Item]:
-    """Items that the caller may read and change."""
-    return select(Item) if caller.is_admin else owned(caller)
+from timeside_api.sharing import Level
 
 
 def owned(caller: Caller) -> Select[Item]:
@@ -21,12 +17,9 @@ def owned(caller: Caller) -> Select[Item]:
     return select(Item).where(Item.owner_id == caller.id)
 
 
-async def get(session: AsyncSession, caller: Caller, item_id: UUID) -> Item:
-    """An item; raises a problem where the caller may not see one of that id."""
-    item = await session.scalar(visible(caller).where(Item.id == item_id))
-    if item is None:
-        raise not_found("item", item_id)
-    return item
+async def get(session: AsyncSession, caller: Caller, item_id: UUID, level: Level = Level.VIEWER) -> Item:
+    """An item; raises a problem where the caller may not see one of that id, or may not do so much with it."""
+    return await ownership.get(session, caller, Item, item_id, level)
 
 
 async def with_media(session: AsyncSession, item: Item) -> tuple[Item, Media | None]:

@@ -5,7 +5,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from timeside_api.http.access import Caller
-from timeside_api.models import Item, Media
+from timeside_api.http.ownership import media_of
+from timeside_api.models import Media
 from timeside_core.messages import MediaFacts
 
 
@@ -13,7 +14,7 @@ async def readable(session: AsyncSession, caller: Caller, sha256: str) -> Media 
     """A media of which the caller may read an item; a hash alone grants nothing."""
     wanted = select(Media).where(Media.sha256 == sha256)
     if not caller.is_admin:
-        wanted = wanted.where(Media.sha256.in_(select(Item.media_sha256).where(Item.owner_id == caller.id)))
+        wanted = wanted.where(Media.sha256.in_(media_of(caller)))
     return await session.scalar(wanted)
 
 

@@ -6,15 +6,16 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from timeside_api.http.access import Caller
+from timeside_api.http.ownership import media_of
 from timeside_api.http.problems import not_found
-from timeside_api.models import Item, Result
+from timeside_api.models import Result
 
 
 def readable(caller: Caller) -> Select[Result]:
     """Results that the caller may read."""
     if caller.is_admin:
         return select(Result)
-    return select(Result).where(Result.media_sha256.in_(select(Item.media_sha256).where(Item.owner_id == caller.id)))
+    return select(Result).where(Result.media_sha256.in_(media_of(caller)))
 
 
 async def get(session: AsyncSession, caller: Caller, result_id: UUID) -> Result:

@@ -18,6 +18,7 @@ from timeside_api.http.tasks import repository
 from timeside_api.http.tasks.schemas import NewTask, Retried, RunList, RunOut, TaskOut, TaskWithResults
 from timeside_api.models import Task, TaskState
 from timeside_api.plans import Asked, asked
+from timeside_api.sharing import Level
 from timeside_api.tasks import Part, Request, Terms
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
@@ -79,21 +80,21 @@ async def task_runs(task_id: UUID, caller: CallerOf, session: Session) -> RunLis
     return RunList(items=[RunOut.of(each) for each in await tasks.runs(session, task_id)])
 
 
-@router.post("/{task_id}:cancel", operation_id="task_cancel", responses=errors(404))
+@router.post("/{task_id}:cancel", operation_id="task_cancel", responses=errors(403, 404))
 async def task_cancel(task_id: UUID, caller: CallerOf, session: Session, parts: PlatformOf) -> TaskOut:
     """Give a task up.
 
     Results that no other task waits for are not computed; a task that has ended stays as it is.
     """
-    await repository.get(session, caller, task_id)
+    await repository.get(session, caller, task_id, Level.EDITOR)
     await tasks.cancel(session, task_id, parts.runs)
     return TaskOut.of(await tasks.get(session, task_id))
 
 
-@router.post("/{task_id}:retry", operation_id="task_retry", responses=errors(404))
+@router.post("/{task_id}:retry", operation_id="task_retry", responses=errors(403, 404))
 async def task_retry(task_id: UUID, caller: CallerOf, session: Session) -> Retried:
     """Ask again for what failed."""
-    await repository.get(session, caller, task_id)
+    await repository.get(session, caller, task_id, Level.EDITOR)
     retried = await tasks.retry(session, task_id)
     return Retried(retried=retried, task=TaskOut.of(await tasks.get(session, task_id)))
 

@@ -6,10 +6,11 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from timeside_api import tasks
+from timeside_api.http import ownership
 from timeside_api.http.access import Caller
-from timeside_api.http.problems import not_found
 from timeside_api.http.tasks.schemas import ResultOfTask, TaskOut, TaskWithResults
 from timeside_api.models import Task, TaskState
+from timeside_api.sharing import Level
 
 
 def owned(caller: Caller, state: TaskState | None = None) -> Select[Task]:
@@ -18,12 +19,9 @@ def owned(caller: Caller, state: TaskState | None = None) -> Select[Task]:
     return wanted if state is None else wanted.where(Task.state == state)
 
 
-async def get(session: AsyncSession, caller: Caller, task_id: UUID) -> Task:
-    """A task; raises a problem where the caller may not see one of that id."""
-    task = await session.get(Task, task_id, populate_existing=True)
-    if task is None or not caller.may_see(task.owner_id):
-        raise not_found("task", task_id)
-    return task
+async def get(session: AsyncSession, caller: Caller, task_id: UUID, level: Level = Level.VIEWER) -> Task:
+    """A task; raises a problem where the caller may not see one of that id, or may not do so much with it."""
+    return await ownership.get(session, caller, Task, task_id, level)
 
 
 async def with_results(session: AsyncSession, task_id: UUID) -> TaskWithResults:

@@ -1,0 +1,1 @@
+"""The page at `/`: sign in, upload, analyse, watch results grow, listen."""
