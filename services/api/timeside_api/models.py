@@ -61,6 +61,15 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class RunKind(StrEnum):
+    """What a run has workers do."""
+
+    DECODE = "decode"
+    """Decode the media, and make of it what is planned."""
+    DRAW = "draw"
+    """Draw a picture of results that are in the store."""
+
+
 class ResultState(StrEnum):
     """Of a result: see the module."""
 
@@ -104,13 +113,13 @@ def _values(states: type[StrEnum]) -> list[str]:
     return [state.value for state in states]
 
 
-def _state(states: type[StrEnum]) -> Enum:
+def _state(states: type[StrEnum], name: str = "state") -> Enum:
     """A text with a check: states can be added by a migration that locks nothing for long."""
     return Enum(
         states,
         native_enum=False,
         create_constraint=True,
-        name="state",
+        name=name,
         length=16,
         values_callable=_values,
     )
@@ -225,7 +234,11 @@ class Task(Owned, Base):
     """What somebody asked for, and how much of it is settled; its project is that of what it is about."""
 
     __tablename__ = "task"
-    __table_args__ = (UniqueConstraint("owner_id", "idempotency_key"), Index(None, "owner_id", "id"))
+    __table_args__ = (
+        UniqueConstraint("owner_id", "idempotency_key"),
+        Index(None, "owner_id", "id"),
+        Index("task_open_idx", "owner_id", postgresql_where=text("state = 'running'")),
+    )
 
     item_id: Mapped[UUID | None] = mapped_column(ForeignKey("item.id", ondelete="SET NULL"))
     lane: Mapped[LaneRef]
@@ -244,7 +257,7 @@ class Task(Owned, Base):
 
 
 class Run(Base):
-    """One decoding of a media for the results that wait for it."""
+    """One decoding of a media (or a drawing of what is known of it) for the results that wait for it."""
 
     __tablename__ = "run"
     __table_args__ = (
@@ -257,6 +270,7 @@ class Run(Base):
     owner_id: Mapped[OwnerRef]
     """Whose share it takes: that of who asked first."""
     media_sha256: Mapped[MediaRef]
+    kind: Mapped[RunKind] = mapped_column(_state(RunKind, "kind"), server_default=RunKind.DECODE)
     first_sample: Mapped[Big]
     samples: Mapped[Big | None]
     """Length of the segment; None means to the end."""
@@ -265,6 +279,8 @@ class Run(Base):
     """Among the runs of its owner; higher goes first."""
     cost_s: Mapped[float]
     """Audio seconds, as far as they are known."""
+    on_demand: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether somebody waits for it who made no task: it goes on also where all tasks that want it are given up."""
     state: Mapped[RunState] = mapped_column(_state(RunState), server_default=RunState.QUEUED)
     attempt: Mapped[Big] = mapped_column(server_default="0")
     """The fencing token: what is said of an earlier attempt does not count."""

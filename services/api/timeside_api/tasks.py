@@ -22,13 +22,14 @@ from timeside_api.models import (
     Result,
     ResultState,
     Run,
+    RunKind,
     RunState,
     Task,
     TaskResult,
     TaskState,
 )
 from timeside_api.plans import Asked
-from timeside_api.runs import SETTLED, Ledger
+from timeside_api.runs import Ledger, settle
 from timeside_api.settings import RunSettings
 from timeside_core.audio import Segment
 from timeside_core.ids import uuid7
@@ -36,6 +37,8 @@ from timeside_core.messages import Lane
 
 WAKE = "timeside_queue"
 """Channel on which the dispatcher hears of a new run."""
+DRAWING_COST_S = 1.0
+"""What a picture of results in the store counts as, audio seconds."""
 ASSUMED_BYTES_PER_S = 48_000
 """Of media that nobody has decoded yet: between a CD and an MP3."""
 _WHOLE = Segment()
@@ -114,8 +117,15 @@ async def extend(session: AsyncSession, task_id: UUID, parts: Iterable[Part]) ->
     await _ask(session, task_id, parts, _terms(task))
 
 
+async def demand(session: AsyncSession, part: Part, terms: Terms, *, kind: RunKind = RunKind.DECODE) -> Sequence[UUID]:
+    """The results of a media that somebody waits for without a task; what makes them goes on whoever leaves."""
+    await session.execute(insert(Owner).values(id=terms.owner_id).on_conflict_do_nothing())
+    await session.execute(_DEMANDED, _hastening(part, terms))
+    return await _adopt(session, part, terms, kind=kind, on_demand=True)
+
+
 async def cancel(session: AsyncSession, task_id: UUID, settings: RunSettings) -> None:
-    """Give up a task, and the runs whose results no other task waits for; does nothing to one that has ended."""
+    """Give up a task, and the runs whose results nobody else waits for; does nothing to one that has ended."""
     ledger = Ledger(session, settings)
     pending = await ledger.lock(await session.scalars(_PENDING_RUNS, {"task": task_id}))
     wanted = set(await session.scalars(_WANTED_RUNS, {"task": task_id}))
@@ -125,7 +135,7 @@ async def cancel(session: AsyncSession, task_id: UUID, settings: RunSettings) ->
         await get(session, task_id)
         return
     for run in pending:
-        if run.id not in wanted:
+        if run.id not in wanted and not run.on_demand:
             ledger.cancel(run)
     await ledger.close()
 
@@ -211,7 +221,14 @@ async def _ask(session: AsyncSession, task_id: UUID, parts: Iterable[Part], term
     await _recount(session, task_id)
 
 
-async def _adopt(session: AsyncSession, part: Part, terms: Terms) -> list[UUID]:
+async def _adopt(
+    session: AsyncSession,
+    part: Part,
+    terms: Terms,
+    *,
+    kind: RunKind = RunKind.DECODE,
+    on_demand: bool = False,
+) -> list[UUID]:
     """The results that were asked for, in that order: those that are there or to come, else those of a new run."""
     await session.execute(_HASTENED, _hastening(part, terms))
     for _ in range(_ADOPTIONS):
@@ -219,7 +236,17 @@ async def _adopt(session: AsyncSession, part: Part, terms: Terms) -> list[UUID]:
         missing = [each for each in part.asked if each.key not in found]
         if not missing:
             return [found[each.key] for each in part.asked]
-        await _start_run(session, part, terms, missing)
+        run = Run(
+            id=uuid7(),
+            **terms._asdict(),
+            media_sha256=part.media_sha256,
+            kind=kind,
+            first_sample=part.segment.first_sample,
+            samples=part.segment.samples,
+            on_demand=on_demand,
+            state=RunState.QUEUED,
+        )
+        await _start(session, run, part, missing)
     raise DatabaseError(f"results of media {part.media_sha256} were cancelled {_ADOPTIONS} times in a row: try again")
 
 
@@ -235,12 +262,11 @@ async def _share(session: AsyncSession, part: Part) -> dict[tuple[str, str, str]
     return {(processor, version, digest): id for id, processor, version, digest in rows}
 
 
-async def _start_run(session: AsyncSession, part: Part, terms: Terms, missing: Iterable[Asked]) -> None:
+async def _start(session: AsyncSession, run: Run, part: Part, missing: Iterable[Asked]) -> None:
     """Own the results that nobody makes yet, and queue a run for them; others may be faster."""
     media = await session.get(Media, part.media_sha256)
     if media is None:
         raise UnknownMediaError(f"media {part.media_sha256} is not known")
-    run_id = uuid7()
     rows = [
         {
             "id": uuid7(),
@@ -252,22 +278,14 @@ async def _start_run(session: AsyncSession, part: Part, terms: Terms, missing: I
             "effects": list(each.effects),
             "pool": each.pool,
             "outputs": list(each.outputs),
-            "run_id": run_id,
+            "run_id": run.id,
         }
         for each in sorted(missing, key=lambda each: each.key)  # all insert in one order, and wait in no circle
     ]
     owned = await session.scalars(insert(Result).values(rows).on_conflict_do_nothing().returning(Result.id))
     if not owned.all():
         return
-    run = Run(
-        id=run_id,
-        **terms._asdict(),
-        media_sha256=part.media_sha256,
-        first_sample=part.segment.first_sample,
-        samples=part.segment.samples,
-        cost_s=_cost_s(media, part.segment),
-        state=RunState.QUEUED,
-    )
+    run.cost_s = _cost_s(media, part.segment) if run.kind is RunKind.DECODE else DRAWING_COST_S
     session.add(run)
     await session.flush()
     await session.execute(text("SELECT pg_notify(:channel, '')"), {"channel": WAKE})
@@ -300,7 +318,7 @@ def _asked(result: Result) -> Asked:
 async def _recount(session: AsyncSession, task_id: UUID) -> None:
     await session.execute(text("SELECT FROM task WHERE id = :task FOR UPDATE"), {"task": task_id})
     await session.execute(_RECOUNTED, {"task": task_id})
-    await session.execute(SETTLED, {"tasks": [task_id]})
+    await settle(session, [task_id])
 
 
 _RECOUNTED = text(
@@ -323,15 +341,18 @@ _WANTED_RUNS = text(
     " WHERE result.state = 'pending' AND task.state = 'running' AND task.id <> :task AND run_id IN"
     " (SELECT run_id FROM result JOIN task_result ON result_id = result.id WHERE task_id = :task)"
 )
+_MAKES_SOME = (
+    "id IN (SELECT run_id FROM result WHERE media_sha256 = :media AND state = 'pending'"
+    "  AND (processor, version, digest) IN (SELECT * FROM unnest(CAST(:processors AS text[]),"
+    "   CAST(:versions AS text[]), CAST(:digests AS text[]))))"
+)
 _HASTENED = text(
     "UPDATE run SET lane = :lane, priority = greatest(priority, :priority),"
     " partition = CASE WHEN lane = :lane THEN partition END"
     " WHERE state = 'queued' AND (lane <> :lane AND :lane = 'interactive' OR owner_id = :owner_id AND lane = :lane"
-    "  AND priority < :priority)"
-    " AND id IN (SELECT run_id FROM result WHERE media_sha256 = :media AND state = 'pending'"
-    "  AND (processor, version, digest) IN (SELECT * FROM unnest(CAST(:processors AS text[]),"
-    "   CAST(:versions AS text[]), CAST(:digests AS text[]))))"
+    f"  AND priority < :priority) AND {_MAKES_SOME}"
 )
+_DEMANDED = text(f"UPDATE run SET on_demand = true WHERE NOT on_demand AND {_MAKES_SOME}")
 
 
 def _hastening(part: Part, terms: Terms) -> Mapping[str, Any]:
