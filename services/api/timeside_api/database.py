@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
+from timeside_api import events
 from timeside_api.errors import DatabaseError, SchemaError
 from timeside_core.settings import Seconds
 
@@ -82,6 +83,7 @@ class Database:
         """All or nothing: committed at the end of the block, rolled back if it raises."""
         async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
+            await events.write(session)
 
     async def retried(self, work: Callable[[AsyncSession], Awaitable[Answer]], *, times: int = 10) -> Answer:
         """Do `work` in a transaction; again where it and another were in each other's way."""

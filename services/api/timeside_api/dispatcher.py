@@ -28,20 +28,21 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from timeside_api import queue
+from timeside_api import events, queue, views
 from timeside_api.database import Database, advisory_lock, is_away
 from timeside_api.metrics import DISPATCHED, IS_DISPATCHER, OUTBOX, QUEUED_SECONDS, RUNS
-from timeside_api.models import Outbox, Run, RunState
+from timeside_api.models import Outbox, Run, RunKind, RunState
 from timeside_api.queue import Claimed, Load, Placed, Sent, Waiting
 from timeside_api.runs import HELD, Ledger, recorded
 from timeside_api.settings import RunSettings
 from timeside_api.tasks import WAKE
 from timeside_core import topics
 from timeside_core.bus import Bus, Partition, Position
-from timeside_core.errors import BusError, MessageSizeError
+from timeside_core.errors import BusError, MessageSizeError, StoreError
 from timeside_core.ids import uuid7
 from timeside_core.messages import (
     Decode,
+    Draw,
     Lane,
     Plan,
     PlannedProcessor,
@@ -50,6 +51,7 @@ from timeside_core.messages import (
     SegmentOfMedia,
     Sink,
     StoredMedia,
+    StoredResultRef,
     encode,
 )
 from timeside_core.messages import Run as RunMessage
@@ -62,6 +64,8 @@ FUSED: frozenset[Lane] = frozenset({"bulk"})
 """Lanes in which one worker does all of a run, and no blocks cross the bus."""
 COMMAND_GROUPS = ("ts.decoder", "ts.worker")
 """Groups that take commands to decode."""
+DRAWING_GROUPS = ("ts.drawer",)
+"""Groups that take commands to draw."""
 STAGE = "dispatcher"
 
 _log = logging.getLogger(__name__)
@@ -94,7 +98,8 @@ class Dispatcher:
         """A new bus is one on which nothing is that was handed out before, as one in memory when its process starts."""
         self._bus, self._database, self._bus_name = bus, database, bus_name
         self._settings = settings or RunSettings()
-        self._command_groups = command_groups
+        self._groups: dict[RunKind, Sequence[str]] = {RunKind.DECODE: command_groups, RunKind.DRAW: DRAWING_GROUPS}
+        """Groups that take commands, by what these are for."""
         self._fused = frozenset(fused)
         self._is_new_bus = is_new_bus
         self._connection: AsyncConnection | None = None
@@ -223,16 +228,15 @@ class Dispatcher:
 
     async def _send(self, lane: Lane, claimed: Sequence[Claimed]) -> None:
         """Send commands, then note that they are sent."""
-        topic = topics.decode_commands(lane)
-        commands = await self._bus.partition_count(topic)
         on_their_way: list[tuple[Claimed, asyncio.Future[Position]]] = []
         for each in claimed:
+            topic = command_topic(each.run.kind, lane)
             try:
                 value = encode(await self._command(lane, each))
-            except MessageSizeError as error:
+            except (MessageSizeError, StoreError) as error:
                 await self._refuse(each, error)
                 continue
-            number = cast("int", each.run.partition) % commands
+            number = cast("int", each.run.partition) % await self._bus.partition_count(topic)
             sent = await self._bus.send(topic, value, key=each.run.id.bytes, partition=number)
             on_their_way.append((each, sent))
         positions = await self._kept([sent for _, sent in on_their_way])
@@ -244,12 +248,14 @@ class Dispatcher:
             await queue.dispatched(session, sent)
         DISPATCHED.labels(lane).inc(len(sent))
 
-    async def _command(self, lane: Lane, claimed: Claimed) -> Decode:
+    async def _command(self, lane: Lane, claimed: Claimed) -> Decode | Draw:
+        if claimed.run.kind is RunKind.DRAW:
+            return drawing(claimed)
         pools = [] if lane in self._fused else sorted({result.pool for result in claimed.results})
         counts = {pool: await self._bus.partition_count(topics.pcm(pool, lane)) for pool in pools}
         return command(claimed, lane, counts)
 
-    async def _refuse(self, claimed: Claimed, error: MessageSizeError) -> None:
+    async def _refuse(self, claimed: Claimed, error: Exception) -> None:
         async with self._transaction() as session:
             ledger = Ledger(session, self._settings)
             for run in await ledger.lock([claimed.run.id]):
@@ -262,7 +268,8 @@ class Dispatcher:
         """Find what was accepted, what is gone, what expired; hand out again what must be."""
         self._ticked_at = time.monotonic()
         for lane in LANES:
-            await self._accept(lane)
+            for kind in self._groups:
+                await self._accept(lane, kind)
         if self._tick is not None and await self._is_recorded(self._tick):
             await self._expire(self._tick)
             self._tick = None
@@ -271,19 +278,19 @@ class Dispatcher:
         if time.monotonic() - self._measured_at >= self._settings.measure_s:
             await self._measure()
 
-    async def _accept(self, lane: Lane) -> None:
+    async def _accept(self, lane: Lane, kind: RunKind) -> None:
         """Begin the leases of commands that were accepted; hand out again those that are gone without that."""
         async with self._transaction() as session:
-            numbers = await queue.dispatched_partitions(session, lane)
+            numbers = await queue.dispatched_partitions(session, lane, kind)
         if not numbers:
             return
-        partitions = [Partition(topics.decode_commands(lane), number) for number in numbers]
-        committed = [await self._bus.committed(group, partitions) for group in self._command_groups]
+        partitions = [Partition(command_topic(kind, lane), number) for number in numbers]
+        committed = [await self._bus.committed(group, partitions) for group in self._groups[kind]]
         bounds = {each.number: held for each, held in (await self._bus.bounds(partitions)).items()}
         accepted = {each.number: max(offsets.get(each, 0) for offsets in committed) for each in partitions}
         async with self._transaction() as session:
-            await queue.accept(session, lane, accepted, lease_s=self._settings.lease_s)
-            gone = await queue.gone(session, lane, bounds)
+            await queue.accept(session, lane, kind, accepted, lease_s=self._settings.lease_s)
+            gone = await queue.gone(session, lane, kind, bounds)
             cause = "its command is gone from the log, and nobody had accepted it"
             await self._again(session, gone, cause, RunState.DISPATCHED)
 
@@ -350,6 +357,7 @@ class Dispatcher:
             raise BusError("this is not the dispatcher any more")
         async with AsyncSession(self._connection, expire_on_commit=False) as session, session.begin():
             yield session
+            await events.write(session)
 
     async def _kept(self, sent: Sequence[asyncio.Future[Position]]) -> list[Position]:
         """Wait until messages are kept, however long the bus is away, and keep the connection meanwhile."""
@@ -415,9 +423,36 @@ def _fewest(least: list[tuple[int, int]], runs: Mapping[int, int], closed: Colle
     return least[0][1] if least else None
 
 
+def command_topic(kind: RunKind, lane: Lane) -> str:
+    """Where commands of a kind lie."""
+    return topics.graph_commands(lane) if kind is RunKind.DRAW else topics.decode_commands(lane)
+
+
+def drawing(claimed: Claimed) -> Draw:
+    """The command that hands out a drawing; raises `StoreError` where what it shows is gone."""
+    (picture,) = claimed.results
+    if claimed.view is None:
+        raise StoreError("the results that it shows are not in the store any more")
+    view, shown = claimed.view
+    return Draw(
+        run_id=claimed.run.id,
+        attempt=claimed.run.attempt,
+        grapher=ProcessorValue(id=picture.processor, version=picture.version, parameters=picture.parameters),
+        results=tuple(
+            StoredResultRef(prefix=each.object_name or "", manifest_sha256=each.object_sha256 or "") for each in shown
+        ),
+        width=view.width,
+        height=view.height,
+        start_s=view.start_s,
+        stop_s=view.stop_s,
+        format=cast("views.PictureFormat", view.format),
+        object=views.object_name(picture, view),
+    )
+
+
 def command(claimed: Claimed, lane: Lane, partitions: Mapping[str, int]) -> Decode:
     """The command that hands out a run; `partitions` are those of the topics of pools that are sent blocks."""
-    run, media, results = claimed
+    run, media, results, _ = claimed
     number = cast("int", run.partition)
     return Decode(
         run=RunMessage(

@@ -5,7 +5,8 @@ TimesideError
 │   └── SchemaError          its tables are of another revision than this program's
 ├── UnknownTaskError         no task has that id (also a KeyError)
 ├── UnknownMediaError        no media has that hash (also a KeyError)
-└── IdempotencyError         one idempotency key, two different requests (also a ValueError)
+├── IdempotencyError         one idempotency key, two different requests (also a ValueError)
+└── QuotaError               somebody has as much as they may have
 """
 
 from timeside_core.errors import TimesideError
@@ -34,3 +35,11 @@ class UnknownMediaError(_UnknownError):
 
 class IdempotencyError(TimesideError, ValueError):
     """One idempotency key came with two different requests."""
+
+
+class QuotaError(TimesideError):
+    """Somebody has as much as they may have."""
+
+    def __init__(self, name: str, used: int, limit: int) -> None:
+        super().__init__(f"{name}: {used}, where {limit} is the limit")
+        self.name, self.used, self.limit = name, used, limit

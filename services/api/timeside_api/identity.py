@@ -31,6 +31,8 @@ class Account(Base):
 
     id: Mapped[UUID] = mapped_column(ForeignKey("owner.id"), primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
+    display_name: Mapped[str] = mapped_column(server_default="")
+    """What others see of whose it is; empty: the name."""
     role: Mapped[Role] = mapped_column(_ROLE)
     password_hash: Mapped[str]
     """Argon2id, with its parameters and salt."""

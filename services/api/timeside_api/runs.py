@@ -13,8 +13,9 @@ from uuid import UUID
 from sqlalchemy import exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from timeside_api import events
 from timeside_api.metrics import AGAIN
-from timeside_api.models import Media, Outbox, Result, ResultState, Run, RunState
+from timeside_api.models import Media, Outbox, Result, ResultState, Run, RunKind, RunState
 from timeside_api.settings import RunSettings
 from timeside_core import topics
 from timeside_core.bus import Partition
@@ -150,6 +151,9 @@ class Ledger:
     def _settle(self, run: Run, result: Result, state: ResultState) -> None:
         result.state, result.attempt, result.settled_at = state, run.attempt, func.now()
         self._settled.append(result)
+        if run.lane == "interactive":  # of the bulk lane's millions, tasks tell how many there are
+            about: dict[str, Any] = {"state": state, "processor": result.processor, "media_sha256": result.media_sha256}
+            events.note(self._session, "result.settled", owner_id=run.owner_id, subject_id=result.id, **about)
         del self._pending[result.id]
 
     async def _goes_on_without(self, run: Run, culprit: Result | None) -> bool:
@@ -228,10 +232,10 @@ async def learn(session: AsyncSession, run: Run, facts: MediaFacts, *, final: bo
 
 
 async def runs_of_partition(
-    session: AsyncSession, lane: str, *, pool: str | None, partition: int, partitions: int
+    session: AsyncSession, lane: str, *, kind: RunKind, pool: str | None, partition: int, partitions: int
 ) -> list[UUID]:
     """Runs of which a partition, of so many, may hold blocks for a pool, or (for no pool) the command."""
-    found = select(Run.id).where(Run.lane == lane, Run.partition % partitions == partition)
+    found = select(Run.id).where(Run.lane == lane, Run.kind == kind, Run.partition % partitions == partition)
     if pool is None:
         return list(await session.scalars(found.where(Run.state == RunState.DISPATCHED)))
     waits = exists().where(Result.run_id == Run.id, Result.state == ResultState.PENDING, Result.pool == pool)
@@ -272,7 +276,13 @@ async def _count_in_tasks(session: AsyncSession, results: Collection[UUID]) -> N
     ids = {"ids": list(results)}
     tasks = {"tasks": list((await session.scalars(_TASKS, ids)).all())}
     await session.execute(_COUNTED, ids)
-    await session.execute(SETTLED, tasks)
+    await settle(session, tasks["tasks"])
+
+
+async def settle(session: AsyncSession, tasks: Collection[UUID]) -> None:
+    """Let tasks be over of which all results are settled."""
+    for id, owner_id, project_id, state in (await session.execute(_SETTLED, {"tasks": list(tasks)})).all():
+        events.note(session, "task.settled", owner_id=owner_id, project_id=project_id, subject_id=id, state=state)
 
 
 _TASKS = text(
@@ -287,8 +297,8 @@ _COUNTED = text(
     "  FROM task_result JOIN result ON result.id = result_id WHERE result_id = ANY(CAST(:ids AS uuid[]))"
     "  GROUP BY task_id) AS settled WHERE settled.task_id = task.id"
 )
-SETTLED = text(
+_SETTLED = text(
     "UPDATE task SET settled_at = now(), state = CASE WHEN done = results THEN 'done' WHEN done > 0 THEN 'partial'"
     " ELSE 'failed' END WHERE id = ANY(CAST(:tasks AS uuid[])) AND state = 'running'"
-    " AND done + failed + cancelled = results"
+    " AND done + failed + cancelled = results RETURNING id, owner_id, project_id, state"
 )

@@ -15,8 +15,10 @@ from sqlalchemy import func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from timeside_api import events
 from timeside_api.errors import DatabaseError, IdempotencyError, UnknownMediaError, UnknownTaskError
 from timeside_api.models import (
+    Item,
     Media,
     Owner,
     Result,
@@ -104,9 +106,16 @@ async def create(session: AsyncSession, request: Request) -> UUID:
     Raises `UnknownMediaError` or `IdempotencyError`.
     """
     await session.execute(insert(Owner).values(id=request.terms.owner_id).on_conflict_do_nothing())
-    task_id = await _insert(session, request)
-    if task_id is None:
+    made = await _insert(session, request)
+    if made is None:
         return await _same(session, request)
+    task_id, project_id = made
+    about: dict[str, Any] = {
+        "owner_id": request.terms.owner_id,
+        "project_id": project_id,
+        "actor_id": request.terms.owner_id,
+    }
+    events.note(session, "task.created", **about, subject_id=task_id)
     await _ask(session, task_id, request.parts, request.terms)
     return task_id
 
@@ -191,18 +200,20 @@ async def runs(session: AsyncSession, task_id: UUID) -> Sequence[Run]:
     return (await session.scalars(select(Run).where(Run.id.in_(ids)).order_by(Run.id))).all()
 
 
-async def _insert(session: AsyncSession, request: Request) -> UUID | None:
-    """A new task; None where its idempotency key was used before (by a request at the same time: once it is done)."""
+async def _insert(session: AsyncSession, request: Request) -> tuple[UUID, UUID | None] | None:
+    """A new task and its project; None where its idempotency key was used before (by a request at the same time: once it is done)."""
     row = {
         "id": uuid7(),
         "item_id": request.item_id,
+        "project_id": select(Item.project_id).where(Item.id == request.item_id).scalar_subquery(),
         **request.terms._asdict(),
         "results": 0,
         "idempotency_key": request.idempotency_key,
         "request_sha256": request.sha256,
     }
-    statement = insert(Task).values(row).on_conflict_do_nothing().returning(Task.id)
-    return await session.scalar(statement)
+    statement = insert(Task).values(row).on_conflict_do_nothing().returning(Task.id, Task.project_id)
+    made = (await session.execute(statement)).first()
+    return None if made is None else (made[0], made[1])
 
 
 async def _same(session: AsyncSession, request: Request) -> UUID:
