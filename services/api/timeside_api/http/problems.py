@@ -15,6 +15,7 @@ from timeside_api.database import is_away, sqlstate
 from timeside_api.errors import DatabaseError, IdempotencyError, UnknownMediaError, UnknownTaskError
 from timeside_core.errors import (
     BusError,
+    ChangedMediaError,
     ParameterError,
     PipelineError,
     SegmentError,
@@ -24,8 +25,12 @@ from timeside_core.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+CHECKSUM_MISMATCH = 460
+"""What tus answers where the bytes of a request are not those that were sent."""
 RETRY_S = 2
 """After which what is away may be back."""
+REVALIDATED = "private, no-cache"
+"""What may be kept, by who asked for it, but is asked for again before it is used."""
 _log = logging.getLogger(__name__)
 
 
@@ -68,7 +73,7 @@ class Problem(Exception):
         """As it is sent."""
         document = ProblemDocument(
             type=f"urn:timeside:problem:{self.code}",
-            title=HTTPStatus(self.status).phrase,
+            title=phrase(self.status),
             status=self.status,
             code=self.code,
             detail=self.detail,
@@ -76,6 +81,19 @@ class Problem(Exception):
             trace_id=trace_id,
         )
         return Response(document.model_dump_json(), self.status, self.headers, MEDIA_TYPE)
+
+
+def phrase(status: int) -> str:
+    """Of a status, also of tus's own."""
+    return "Checksum Mismatch" if status == CHECKSUM_MISMATCH else HTTPStatus(status).phrase
+
+
+class NotModified(Exception):
+    """No error: the client has what it asks for, under this ETag."""
+
+    def __init__(self, etag: str) -> None:
+        super().__init__(etag)
+        self.etag = etag
 
 
 def not_found(what: str, id: object) -> Problem:
@@ -106,6 +124,7 @@ def trace_id(request: Request) -> str:
 def install(app: FastAPI) -> None:
     """Have an app answer errors so."""
     app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(NotModified, _not_modified)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     for kind in (TimesideError, DBAPIError, OSError, TimeoutError):
@@ -115,6 +134,10 @@ def install(app: FastAPI) -> None:
 
 async def _problem(request: Request, error: Any) -> Response:
     return error.response(trace_id(request))
+
+
+async def _not_modified(request: Request, error: Any) -> Response:
+    return Response(status_code=304, headers={"ETag": error.etag, "Cache-Control": REVALIDATED})
 
 
 async def _validation(request: Request, error: Any) -> Response:
@@ -152,6 +175,8 @@ def _as_problem(error: Exception) -> Problem | None:
             return Problem(409, "idempotency-key-reused", str(error))
         case ParameterError() | PipelineError() | SegmentError() | UnknownProcessorError():
             return Problem(422, "invalid", str(error))
+        case ChangedMediaError():
+            return Problem(409, "changed", "the file that this media was used from in place has changed, or gone")
         case StoreError():
             return busy("the store cannot be read or written now")
         case BusError() | DatabaseError():
