@@ -38,6 +38,7 @@ from timeside_core.settings import Seconds, from_environment
 from timeside_core.stage import log
 from timeside_core.stage.service import Worker
 from timeside_core.store import Store
+from timeside_grapher.stage import DRAW_STAGE
 
 PARTITIONS = 4
 """Of a topic in memory: more runs at a time than a machine has cores for are of no use."""
@@ -158,7 +159,9 @@ class _Platform:
         )
         recorder = Recorder(self._bus, self._database, bus_name=self._bus_name, settings=runs)
         inside = fused(self._bus, self._workers)
-        worker = Worker(inside, [stage.work(inside, self._workers) for stage in STAGES], self._workers)
+        works = [stage.work(inside, self._workers) for stage in STAGES]
+        drawing = self._workers.model_copy(update={"children": 1})  # a picture takes milliseconds
+        worker = Worker(inside, [*works, DRAW_STAGE.work(inside, drawing)], self._workers)
         app = create_app(
             _http_settings(self._settings),
             self._bus,

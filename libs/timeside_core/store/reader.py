@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import math
 import struct
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +22,10 @@ from timeside_core.store.arrays import zarr
 from timeside_core.store.objects import Objects
 from timeside_core.store.writer import MANIFEST, VERSION
 
+ROWS_PER_COLUMN = 4
+"""Rows that a column of a picture is drawn from, at least: a row at its side then moves it by a quarter of a pixel."""
+MARGIN_ROWS = 64
+"""Rows beyond the span that are read too: lines are drawn, and colours read, from one row to the next."""
 CHECKSUM_BYTES = 4
 """What the crc32c codec appends to a chunk."""
 _ABSENT = (1 << 64) - 1
@@ -110,9 +116,28 @@ class StoredResult:
 
     def results(self) -> Results:
         """All outputs as results in memory."""
-        return Results([self._result(name) for name in self.outputs])
+        return Results([self._result(name, self.slice(name), self.stream) for name in self.outputs])
 
-    def _result(self, name: str) -> Result:
+    def shown(self, start_s: float | None, stop_s: float | None, columns: int) -> Results:
+        """All outputs as results in memory, of which those made for display have what so many columns need.
+
+        Such an output has the rows that lie between two times (by default all), a few more on both sides, and is of
+        the coarsest level that has `ROWS_PER_COLUMN` rows or more to a column; its stream is the clock of that level.
+        """
+        return Results([self._shown(name, start_s, stop_s, columns) for name in self.outputs])
+
+    def _shown(self, name: str, start_s: float | None, stop_s: float | None, columns: int) -> Result:
+        facts = self._facts(name)
+        if facts["time_mode"] != "framewise" or facts["pooling"] == "summary" or not facts["rows"]:
+            return self._result(name, self.slice(name), self.stream)
+        first, last = rows_between(self.stream, facts["rows"], start_s, stop_s)
+        level = level_for(last - first, ROWS_PER_COLUMN * columns, facts["levels"])
+        first, last = max(0, (first >> level) - MARGIN_ROWS), (last >> level) + MARGIN_ROWS
+        clock = level_clock(self.stream, level)
+        clock = replace(clock, start_s=clock.start_s + first * clock.hop_length / clock.samplerate)
+        return self._result(name, self.slice(name, first, last, level=level), clock)
+
+    def _result(self, name: str, values: Array, stream: Stream) -> Result:
         facts = self._facts(name)
         timed = facts["time_mode"] in ("event", "segment")
         bins = facts["bins_at"]
@@ -121,8 +146,8 @@ class StoredResult:
         return Result(
             id=f"{id}.{name}" if name else id,
             output=self.output(name),
-            values=self.slice(name),
-            stream=self.stream,
+            values=values,
+            stream=stream,
             provenance=self.provenance,
             event_times=self.slice(name, part="times") if timed else np.empty(0),
             event_durations=self.slice(name, part="durations") if facts["time_mode"] == "segment" else np.empty(0),
@@ -161,6 +186,29 @@ class StoredResult:
         if offset == _ABSENT:
             raise StoreError(f"tile {index} of {name!r} of {self.prefix} is missing")
         return self._here.get_range(shard, offset, length)
+
+
+def rows_between(stream: Stream, rows: int, start_s: float | None, stop_s: float | None) -> tuple[int, int]:
+    """The first row, and one past the last, of so many that a span touches; a row reaches half a hop to both sides."""
+    first = 0 if start_s is None else math.floor((start_s - stream.start_s) * stream.row_rate + 0.5)
+    last = rows if stop_s is None else math.ceil((stop_s - stream.start_s) * stream.row_rate + 0.5)
+    return min(max(first, 0), rows), min(max(last, 0), rows)
+
+
+def level_for(rows: int, wanted: int, levels: int) -> int:
+    """The coarsest of so many levels, each of half as many rows, at which `rows` rows are still `wanted` or more."""
+    return min(levels, max(0, (rows // max(1, wanted)).bit_length() - 1))
+
+
+def level_clock(stream: Stream, level: int) -> Stream:
+    """Clock of a level, of which each row stands for two of the one below."""
+    each_for = 1 << level
+    return replace(
+        stream,
+        hop_length=stream.hop_length * each_for,
+        frame_length=stream.frame_length * each_for,
+        start_s=stream.start_s + (each_for - 1) / 2 * stream.hop_length / stream.samplerate,
+    )
 
 
 def _dtype(facts: dict[str, Any]) -> str:

@@ -14,8 +14,10 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from timeside_api.models import Media, Result, Run, RunState
+from timeside_api import views
+from timeside_api.models import Media, Result, Run, RunKind, RunState
 from timeside_api.runs import HELD
+from timeside_api.views import View
 from timeside_core.bus import Bounds
 
 
@@ -52,6 +54,8 @@ class Claimed(NamedTuple):
     run: Run
     media: Media
     results: Sequence[Result]
+    view: tuple[View, Sequence[Result]] | None = None
+    """Of a drawing: the picture, and the results that it shows; None where these are gone."""
 
 
 class Sent(NamedTuple):
@@ -144,7 +148,11 @@ async def claimed(session: AsyncSession, run_ids: Collection[UUID]) -> list[Clai
     runs = [(run, media) for run, media in found]
     wanted = [id for run, _ in runs for id in run.planned]
     results = {each.id: each for each in await session.scalars(select(Result).where(Result.id.in_(wanted)))}
-    return [Claimed(run, media, [results[id] for id in run.planned]) for run, media in runs]
+    return [Claimed(run, media, [results[id] for id in run.planned], await _view(session, run)) for run, media in runs]
+
+
+async def _view(session: AsyncSession, run: Run) -> tuple[View, Sequence[Result]] | None:
+    return await views.shown_in(session, run.planned[0]) if run.kind is RunKind.DRAW and run.planned else None
 
 
 async def dispatched(session: AsyncSession, sent: Collection[Sent]) -> None:
@@ -166,34 +174,43 @@ async def unclaim(session: AsyncSession) -> None:
     await session.execute(text("UPDATE run SET state = 'queued' WHERE state = 'claimed'"))
 
 
-async def dispatched_partitions(session: AsyncSession, lane: str) -> list[int]:
+async def dispatched_partitions(session: AsyncSession, lane: str, kind: RunKind) -> list[int]:
     """Partitions in which commands of a lane lie that nobody has accepted, as far as is known."""
-    return list(await session.scalars(_DISPATCHED_PARTITIONS, {"lane": lane}))
+    return list(await session.scalars(_DISPATCHED_PARTITIONS, {"lane": lane, "kind": kind}))
 
 
 _DISPATCHED_PARTITIONS = text(
-    "SELECT DISTINCT command_partition FROM run WHERE lane = :lane AND state = 'dispatched' ORDER BY 1"
+    "SELECT DISTINCT command_partition FROM run WHERE lane = :lane AND kind = :kind AND state = 'dispatched' ORDER BY 1"
 )
 
 
-async def accept(session: AsyncSession, lane: str, committed: Mapping[int, int], *, lease_s: float) -> int:
+async def accept(
+    session: AsyncSession, lane: str, kind: RunKind, committed: Mapping[int, int], *, lease_s: float
+) -> int:
     """Begin the leases of runs whose command was accepted: its group has committed past it. Returns their count."""
-    given = {"lane": lane, "partitions": list(committed), "offsets": list(committed.values()), "lease_s": lease_s}
+    given = {
+        "lane": lane,
+        "kind": kind,
+        "partitions": list(committed),
+        "offsets": list(committed.values()),
+        "lease_s": lease_s,
+    }
     return len((await session.execute(_ACCEPTED, given)).all())
 
 
 _ACCEPTED = text(
     "UPDATE run SET state = 'running', lease_until = now() + :lease_s * interval '1 second'"
     " FROM unnest(CAST(:partitions AS smallint[]), CAST(:offsets AS bigint[])) AS given (partition, next)"
-    " WHERE lane = :lane AND state = 'dispatched' AND command_partition = given.partition"
+    " WHERE lane = :lane AND kind = :kind AND state = 'dispatched' AND command_partition = given.partition"
     " AND command_offset < given.next RETURNING run.id"
 )
 
 
-async def gone(session: AsyncSession, lane: str, bounds: Mapping[int, Bounds]) -> list[UUID]:
+async def gone(session: AsyncSession, lane: str, kind: RunKind, bounds: Mapping[int, Bounds]) -> list[UUID]:
     """Runs whose command is in the log no more, and was never accepted."""
     given = {
         "lane": lane,
+        "kind": kind,
         "partitions": list(bounds),
         "first": [each.first for each in bounds.values()],
         "next": [each.next for each in bounds.values()],
@@ -204,7 +221,7 @@ async def gone(session: AsyncSession, lane: str, bounds: Mapping[int, Bounds]) -
 _GONE = text(
     "SELECT run.id FROM run JOIN unnest(CAST(:partitions AS smallint[]), CAST(:first AS bigint[]),"
     " CAST(:next AS bigint[])) AS given (partition, first, next) ON command_partition = given.partition"
-    " WHERE lane = :lane AND state = 'dispatched'"
+    " WHERE lane = :lane AND kind = :kind AND state = 'dispatched'"
     " AND (command_offset < given.first OR command_offset >= given.next)"
 )
 

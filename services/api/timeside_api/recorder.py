@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from timeside_api import runs
 from timeside_api.database import Database, is_away
 from timeside_api.metrics import POISON, RECORDED, RECORDED_UNTIL, REFUSED
-from timeside_api.models import Run
+from timeside_api.models import Run, RunKind
 from timeside_api.runs import HELD, Ledger
 from timeside_api.settings import RunSettings
 from timeside_core import dead_letters, topics
@@ -36,6 +36,7 @@ COMMIT_S = 5.0
 """How often the group's offsets are committed as well: nobody reads from them, but lag is measured by them."""
 
 _PCM = topics.pcm("", "bulk").removesuffix(".bulk")
+_DRAWINGS = topics.graph_commands("bulk").removesuffix(".bulk")
 _ABOUT_RESULTS = Done | Derived | Failed | Facts | Gap
 
 _log = logging.getLogger(__name__)
@@ -212,7 +213,7 @@ class Recorder:
             case Done():
                 return ledger.done(run, message)
             case Derived():
-                return message.processor is not None and ledger.derived(run, message.processor, message)
+                return ledger.derived(run, message.processor or 0, message)  # a drawing has one result
             case Gap():
                 await ledger.again_at_once(
                     run, f"{message.stage}: block {message.seq} is missing, {message.found_seq} came"
@@ -226,8 +227,9 @@ class Recorder:
         where = f"{lost.message.topic}[{lost.message.partition}]"
         family, _, lane = lost.message.topic.rpartition(".")
         pool = family.removeprefix(_PCM) if family.startswith(_PCM) else None
+        kind = RunKind.DRAW if family == _DRAWINGS else RunKind.DECODE
         ids = await runs.runs_of_partition(
-            session, lane, pool=pool, partition=lost.message.partition, partitions=lost.partitions
+            session, lane, kind=kind, pool=pool, partition=lost.message.partition, partitions=lost.partitions
         )
         again = [run for run in await ledger.lock(ids) if run.state in HELD]
         _log.error("%s has lost records: %d runs are handed out again", where, len(again))

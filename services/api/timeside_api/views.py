@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import rfc8785
 from sqlalchemy import ARRAY, ForeignKey, Uuid, select
@@ -97,3 +97,10 @@ async def shown_in(session: AsyncSession, result_id: UUID) -> tuple[View, list[R
     wanted = select(Result).where(Result.id.in_(view.shown), Result.state == ResultState.DONE)
     found = {each.id: each for each in await session.scalars(wanted)}
     return (view, [found[id] for id in view.shown]) if found.keys() >= set(view.shown) else None
+
+
+def object_name(picture: Result, view: View) -> str:
+    """A fresh name for its file, as of all that is derived from a media."""
+    media = picture.media_sha256
+    folder = f"derived/{media[:2]}/{media}/{picture.processor}/{picture.version}/{picture.digest[:16]}"
+    return f"{folder}/{uuid4().hex}.{view.format}"

@@ -87,9 +87,9 @@ class Drawing(Handler):
         if not isinstance(grapher, Grapher):
             raise ProcessorError(f"{grapher.id!r} is no grapher")
         stored = [self._store.result(each.prefix, manifest_sha256=each.manifest_sha256) for each in draw.results]
-        results = Results([result for each in stored for result in each.results()])
+        span = draw.start_s, draw.stop_s
         return grapher.draw(
-            results,
+            Results([result for each in stored for result in each.shown(*span, draw.width)]),
             width=draw.width,
             height=draw.height,
             start_s=draw.start_s,
