@@ -95,7 +95,7 @@ def live_command(
     url: str, processors: Iterable[Processor], *, session: UUID | None = None, samples: int | None = None
 ) -> Decode:
     """The command to listen to a source."""
-    wanted = planned(processors, Segment(0, samples))
+    wanted = planned(processors)
     plan = Plan(
         source=LiveSource(session=session or uuid7(), url=url),
         segment=SegmentOfMedia(samples=samples),

@@ -83,8 +83,10 @@ class LiveSource(Model):
 
     kind: Literal["live"] = "live"
     session: UUID
-    """What stands for the media's hash until the recording is closed."""
+    """What stands for the media's hash, as there are no bytes yet."""
     url: Annotated[str, StringConstraints(max_length=4096)]
+    segment_s: Annotated[float, Field(ge=1, le=600)] = 10.0
+    """Length of the segments that results are cut into, s."""
 
 
 class SegmentOfMedia(Model):
@@ -285,6 +287,15 @@ class Done(OfRun):
     """Time spent in the processor itself."""
 
 
+class Ended(OfRun):
+    """Result: a live source has ended, and a processor has reported all of its segments."""
+
+    kind: Literal["ended"] = "ended"
+    processor: Index
+    samples: Count
+    """That this attempt has heard."""
+
+
 class Derived(OfRun):
     """Result: a file made of the media: a picture, or audio in another format."""
 
@@ -381,6 +392,15 @@ class Cancel(JsonMessage):
     """Control: stop working on a run. PostgreSQL says so too: this is only faster."""
 
     kind: Literal["cancel"] = "cancel"
+    run_id: UUID
+    attempt: Attempt | None = None
+    """Only up to that attempt; None: on all of them."""
+
+
+class Stop(JsonMessage):
+    """Control: end a live run as if its source had ended, so that what was heard is kept."""
+
+    kind: Literal["stop"] = "stop"
     run_id: UUID
 
 

@@ -25,6 +25,7 @@ from timeside_core.messages import (
     Closed,
     Done,
     Failed,
+    LiveSource,
     MediaFacts,
     Opened,
     OpenedOutput,
@@ -58,7 +59,8 @@ class Wish:
         self.run, self.index, self.planned = run, index, planned
         self.processor = instance(planned)
         self.effects = tuple(_effect(each) for each in planned.effects)
-        segment = run.plan.segment.segment()
+        is_live = isinstance(run.plan.source, LiveSource)  # whose results tell their segments, one by one
+        segment = None if is_live else run.plan.segment.segment()
         if planned.digest != digest(self.processor, effects=self.effects, segment=segment):
             raise ProcessorError(f"{planned.id!r}: the digest of its parameters here is not the one that was planned")
 

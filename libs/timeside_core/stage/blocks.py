@@ -66,12 +66,21 @@ class Blocks:
         """What is at work here."""
         return [RunRef(run_id=job.run_id, attempt=job.attempt) for part in self._ours() for job in part.jobs.values()]
 
-    def cancel(self, run_id: UUID) -> None:
-        """Nobody wants that run any more."""
+    @property
+    def leased(self) -> list[RunRef]:
+        """Those that a sign of life of this worker is one of: a live source is lost with who listens to it."""
+        jobs = [job for part in self._ours() for job in part.jobs.values() if not job.is_endless]
+        return [RunRef(run_id=job.run_id, attempt=job.attempt) for job in jobs]
+
+    def cancel(self, run_id: UUID, attempt: int | None = None) -> None:
+        """Nobody wants that run any more, or not up to that attempt."""
         for part in self._ours():
             for job in part.jobs.values():
-                if job.run_id == run_id:
+                if job.run_id == run_id and (attempt is None or job.attempt <= attempt):
                     job.abandon()
+
+    def stop(self, run_id: UUID) -> None:
+        """Nothing to do: its blocks will end."""
 
     def drain(self, within_s: float) -> None:
         """Begin no run any more; `run` returns once those that are open have ended, or after that time."""

@@ -67,6 +67,7 @@ class Child:
         self._handlers: dict[int, Handler] = {}
         self._frames: deque[tuple[Header, memoryview]] = deque()
         self._cancelled: set[int] = set()
+        self._stopped: set[int] = set()
 
     def run(self) -> None:
         """Until the parent hangs up."""
@@ -78,6 +79,11 @@ class Child:
                 if job in self._handlers:
                     self._end(job)
                     self._pipe.send({"op": "finished", "job": job})
+                self._pipe.send({"op": "taken", "job": job})
+            elif op == "stop":
+                self._stopped.discard(job)
+                if job in self._handlers:
+                    self._handlers[job].stop()
                 self._pipe.send({"op": "taken", "job": job})
             else:
                 self._take(job, header, payload)
@@ -107,19 +113,22 @@ class Child:
             if outgoing is not None:
                 header = {"op": "send", "job": job, "topic": outgoing.topic, "partition": outgoing.partition}
                 self._pipe.send(header, encode(outgoing.message))
-            self._look_for_cancels()
+            self._look_for_what_is_urgent()
             if job in self._cancelled:
                 handler.cancel()
+            elif job in self._stopped:
+                handler.stop()
         if handler.done:
             self._end(job)
             self._pipe.send({"op": "finished", "job": job})
 
-    def _look_for_cancels(self) -> None:
-        """While a handler yields, only a cancel is urgent; all else waits its turn."""
+    def _look_for_what_is_urgent(self) -> None:
+        """While a handler yields, only its end is urgent; all else waits its turn."""
+        urgent = {"cancel": self._cancelled, "stop": self._stopped}
         while self._pipe.is_waiting() and (frame := self._pipe.receive()) is not None:
             self._frames.append(frame)
-            if frame[0]["op"] == "cancel":
-                self._cancelled.add(frame[0]["job"])
+            if (jobs := urgent.get(frame[0]["op"])) is not None:
+                jobs.add(frame[0]["job"])
 
     def _end(self, job: int) -> None:
         if (handler := self._handlers.pop(job, None)) is not None:

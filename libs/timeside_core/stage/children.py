@@ -100,6 +100,10 @@ class Job:
         """Ask the child to bring it to an end; what that makes is still sent."""
         self.child.post({"op": "cancel", "job": self.number})
 
+    def stop(self) -> None:
+        """Ask the child to end it as if there were no more to come."""
+        self.child.post({"op": "stop", "job": self.number})
+
     def abandon(self) -> None:
         """Have no more of it: nothing that it makes from now on is sent."""
         self.end(Outcome(kind="cancelled"))
@@ -378,10 +382,6 @@ class Children:
     def is_doomed(self) -> bool:
         """Whether one did not start: `watch` is about to raise, and nothing should be begun any more."""
         return bool(self._stillborn())
-
-    def idle(self) -> int:
-        """Children that do nothing."""
-        return sum(not child.jobs and not child.is_dead for child in self._shared)
 
     def begin(self, run_id: UUID, attempt: int, send: Send, *, is_endless: bool = False) -> Job:
         """A job in the child with the fewest; from some attempt on, in a child of its own."""

@@ -65,11 +65,17 @@ class _Open:
     job: Job | None = None
     """Once a child has it."""
     is_cancelled: bool = False
+    is_stopped: bool = False
 
     def cancel(self) -> None:
         self.is_cancelled = True
         if self.job is not None:
             self.job.cancel()
+
+    def stop(self) -> None:
+        self.is_stopped = True
+        if self.job is not None:
+            self.job.stop()
 
 
 class Commands:
@@ -101,11 +107,22 @@ class Commands:
         """What is at work here."""
         return [each.ref for each in self._open]
 
-    def cancel(self, run_id: UUID) -> None:
-        """Nobody wants that run any more."""
+    @property
+    def leased(self) -> list[RunRef]:
+        """All of these: whoever decodes a run has it."""
+        return self.runs
+
+    def cancel(self, run_id: UUID, attempt: int | None = None) -> None:
+        """Nobody wants that run any more, or not up to that attempt."""
+        for each in self._open:
+            if each.ref.run_id == run_id and (attempt is None or each.ref.attempt <= attempt):
+                each.cancel()
+
+    def stop(self, run_id: UUID) -> None:
+        """That run is to end as if its source had."""
         for each in self._open:
             if each.ref.run_id == run_id:
-                each.cancel()
+                each.stop()
 
     def drain(self, within_s: float) -> None:
         """Take nothing new; `run` returns once what is open has ended, or after that time."""
@@ -206,6 +223,8 @@ class Commands:
         job.give("open", record.partition.topic, record.value, prepared=dict(prepared))
         if opened.is_cancelled:
             job.cancel()
+        elif opened.is_stopped:
+            job.stop()
         outcome = await job.outcome
         if outcome.kind in ("failed", "died"):
             await self.outbox.break_off(job, outcome)

@@ -36,6 +36,9 @@ class Handler:
     def cancel(self) -> None:
         """Its owner wants no more of it; what `handle` yields right now should come to an end."""
 
+    def stop(self) -> None:
+        """Its owner has had enough: what `handle` yields right now should end as if there were no more to come."""
+
     def close(self) -> None:
         """Release what it holds; called once, however it ended."""
 

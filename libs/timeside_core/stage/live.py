@@ -14,11 +14,20 @@ from timeside_core import topics
 from timeside_core.audio import Array, Media, Stream
 from timeside_core.engine import Wanted
 from timeside_core.errors import ProcessorError, TimesideError
-from timeside_core.messages import Block, BlockKind, Done, SegmentOfMedia, Start, StoredResultRef
+from timeside_core.messages import (
+    Block,
+    BlockKind,
+    Done,
+    Ended,
+    LiveSource,
+    SegmentOfMedia,
+    Start,
+    StoredResultRef,
+)
 from timeside_core.outputs import Rows
 from timeside_core.processor import Analyzer
 from timeside_core.results import Result, Results
-from timeside_core.segmenting import SEGMENT_S, SegmentedEngine
+from timeside_core.segmenting import SegmentedEngine
 from timeside_core.stage.analysis import Analysis, Outlet, Partial, Wish, opened_output, writing
 from timeside_core.stage.handler import OnStep, Outgoing
 from timeside_core.store import Store
@@ -100,7 +109,10 @@ class _Segments:
         if not isinstance(wish.processor, Analyzer):
             raise ProcessorError(f"{wish.planned.id!r} is no analyzer: of live sources this pool runs analyzers only")
         self._wish, self._store, self.analyzer = wish, store, wish.processor
-        self._engine = _from(first_sample, Wanted(wish.processor, wish.effects), media, stream)
+        source = wish.run.plan.source
+        assert isinstance(source, LiveSource)
+        wanted = Wanted(wish.processor, wish.effects)
+        self._engine = _from(first_sample, wanted, media, stream, segment_s=source.segment_s)
         self._position = self._engine.low_watermark
         self._every = self._next_look = round(PARTIAL_S * stream.samplerate)
         self._partial = Partial(wish)
@@ -134,6 +146,7 @@ class _Segments:
             yield from self._close(results)
         if self._partial.is_open:
             yield self._partial.close()
+        yield Outgoing(topics.RESULT, Ended(**self._wish.ids(), samples=self._position))
 
     def close(self) -> None:
         """Release the engines."""
@@ -199,11 +212,11 @@ class _Segments:
         return False
 
 
-def _from(first_sample: int, wanted: Wanted, media: Media, stream: Stream) -> SegmentedEngine:
+def _from(first_sample: int, wanted: Wanted, media: Media, stream: Stream, *, segment_s: float) -> SegmentedEngine:
     """An engine of the first segment that needs no sample before that one."""
-    number = first_sample // round(SEGMENT_S * stream.samplerate)
+    number = first_sample // round(segment_s * stream.samplerate)
     while True:
-        engine = SegmentedEngine([wanted], media, stream, first_segment=number)
+        engine = SegmentedEngine([wanted], media, stream, segment_s=segment_s, first_segment=number)
         if engine.low_watermark >= first_sample:
             return engine.__enter__()
         number += 1

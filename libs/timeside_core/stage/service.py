@@ -12,7 +12,7 @@ from uuid import UUID
 from timeside_core import topics
 from timeside_core.bus import Bus, BusSettings, Edge, OffsetOutOfRangeError, Partition, Reader, Record, connect
 from timeside_core.errors import BusError, PoisonError, TimesideError
-from timeside_core.messages import Cancel, Lane, RunRef, decode
+from timeside_core.messages import Cancel, Lane, RunRef, Stop, decode
 from timeside_core.stage import log
 from timeside_core.stage.blocks import Blocks
 from timeside_core.stage.children import Children, Kind
@@ -42,8 +42,16 @@ class Work(Protocol):
         """What is at work."""
         ...
 
-    def cancel(self, run_id: UUID) -> None:
-        """Give up a run."""
+    @property
+    def leased(self) -> list[RunRef]:
+        """Runs that stay with this worker as long as it lives."""
+        ...
+
+    def cancel(self, run_id: UUID, attempt: int | None = None) -> None:
+        """Give up a run, or its attempts up to that one."""
+
+    def stop(self, run_id: UUID) -> None:
+        """Bring a live run to its end."""
 
     def drain(self, within_s: float) -> None:
         """Come to an end."""
@@ -192,7 +200,7 @@ class Worker:
         while True:
             OPEN_RUNS.set(self.open_runs)
             for work in self._works:
-                await work.outbox.renew(work.runs)
+                await work.outbox.renew(work.leased)
             await asyncio.sleep(self._settings.lease_s / 3)
 
     async def _obey(self) -> None:
@@ -223,9 +231,11 @@ class Worker:
         except PoisonError as error:  # who sent it has seen no effect; every worker would bury it
             _log.error("%s %d: %s", record.partition, record.offset, error)
             return
-        if isinstance(message, Cancel):
-            for work in self._works:
-                work.cancel(message.run_id)
+        for work in self._works:
+            if isinstance(message, Cancel):
+                work.cancel(message.run_id, message.attempt)
+            elif isinstance(message, Stop):
+                work.stop(message.run_id)
 
 
 def main(

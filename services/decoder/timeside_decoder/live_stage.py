@@ -27,7 +27,7 @@ from timeside_core.stage.service import CommandStage
 from timeside_core.stage.settings import StageSettings
 from timeside_decoder.bytesource import TICK_S
 from timeside_decoder.fetched import LIVE_FETCH, Fetched
-from timeside_decoder.live import BLOCK_SAMPLES, Discontinuity, LiveDecoder, LiveSourceWarning
+from timeside_decoder.live import BLOCK_SAMPLES, Discontinuity, LiveDecoder, LiveSession, LiveSourceWarning
 from timeside_decoder.relay import Connections, Relay
 from timeside_decoder.stage import NAME, DecoderSettings, Decoding
 
@@ -69,12 +69,19 @@ class LiveDecoding(Decoding):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, 1)
         self._folder = folder
-        self._cancel = threading.Event()
+        self._cancel, self._stop = threading.Event(), threading.Event()
+        self._session: LiveSession | None = None
         self._heard: queue.Queue[_Heard] = queue.Queue(_HELD)
 
     def cancel(self) -> None:
         """Stop listening."""
         self._cancel.set()
+
+    def stop(self) -> None:
+        """Listen no more; what was heard is sent to its end."""
+        self._stop.set()
+        if self._session is not None:
+            self._session.stop()
 
     def _decoded(self) -> Iterator[Outgoing | None]:
         source = self._run.plan.source
@@ -98,6 +105,9 @@ class LiveDecoding(Decoding):
                 self._decoder_of_source.open_until(self._cancel) as session,
             ):
                 warnings.simplefilter("always", LiveSourceWarning)
+                self._session = session
+                if self._stop.is_set():
+                    session.stop()
                 self._put(_Opened(session.media, session.stream))
                 last: Discontinuity | None = None
                 for block in session:

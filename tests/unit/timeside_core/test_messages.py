@@ -32,6 +32,7 @@ from timeside_core.messages import (
     Draw,
     EncodedChunk,
     End,
+    Ended,
     Facts,
     Failed,
     Gap,
@@ -54,6 +55,7 @@ from timeside_core.messages import (
     Sink,
     Start,
     State,
+    Stop,
     StoredMedia,
     StoredResultRef,
     block_samples,
@@ -131,7 +133,10 @@ EXAMPLES: list[tuple[str, JsonMessage]] = [
     ("ts.progress", Progress(**OF_RUN, stage="analyzer", samples_done=10)),
     ("ts.progress", State(**OF_RUN, state="failed", reason="why")),
     ("ts.lease", Renewal(worker=RUN, stage="analyzer", runs=(RunRef(run_id=RUN, attempt=1),))),
+    ("ts.result", Ended(run_id=RUN, attempt=1, processor=2, samples=80_000)),
     ("ts.control", Cancel(run_id=RUN)),
+    ("ts.control", Cancel(run_id=RUN, attempt=2)),
+    ("ts.control", Stop(run_id=RUN)),
     (
         "ts.partial",
         Opened(
@@ -220,7 +225,7 @@ def test_the_bytes_of_a_chunk():
 
 
 def test_the_bytes_of_a_json_message():
-    cancel = b'{"version":1,"kind":"cancel","run_id":"01931f6e-0000-7000-8000-000000000001"}'
+    cancel = b'{"version":1,"kind":"cancel","run_id":"01931f6e-0000-7000-8000-000000000001","attempt":null}'
     assert encode(Cancel(run_id=RUN)) == cancel
     assert decode("ts.control", cancel) == Cancel(run_id=RUN)
 

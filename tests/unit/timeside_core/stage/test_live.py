@@ -23,10 +23,13 @@ from timeside_core.messages import (
     Closed,
     Decode,
     Done,
+    Ended,
     Failed,
     LiveSource,
     Opened,
     PartialRows,
+    SegmentOfMedia,
+    Stop,
     decode,
     encode,
 )
@@ -301,3 +304,49 @@ async def test_a_live_run_is_cancelled_while_nothing_comes(tmp_path: Path, setti
             async with asyncio.timeout(5):
                 while worker.open_runs:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
+
+
+async def test_a_live_run_that_is_stopped_keeps_what_was_heard(
+    tmp_path: Path, settings: DecoderSettings, store: Store
+) -> None:
+    audio, (level,) = noise(15), processors("level")
+    with station(send_and_stall(wav(tmp_path / "a.wav", audio).read_bytes())) as server:
+        command = live_command(server.url, [level])
+        opened = settings.model_copy(update={"live_ports": str(server.server_port)})
+        async with (
+            memory_bus() as bus,
+            Collected(bus, topics.RESULT) as all,
+            analyzer(bus, settings),
+            working(bus, [LIVE_STAGE], opened),
+        ):
+            await listen(bus, command)
+            await all.until(segments(1))
+            await bus.publish(topics.CONTROL, encode(Stop(run_id=command.run.run_id)), key=command.run.run_id.bytes)
+            await all.until(lambda messages: any(isinstance(each, Ended) for each in messages), within_s=10)
+    (ended,) = (each for each in all.messages if isinstance(each, Ended))
+    found = sorted(done(all.messages).items())
+    assert ended.samples == sum(each.samples for _, each in found)
+    assert [place for _, place in done(all.messages)] == [0, 10 * SAMPLERATE]
+    for (_, each), expected in zip(found, reference(audio[: ended.samples], level), strict=True):
+        alike(stored(store, each), expected)
+
+
+@pytest.mark.parametrize("segment_s", [2.0, 5.0])
+def test_segments_are_as_long_as_the_command_says_and_go_on_with_the_clock(
+    tmp_path: Path, store: Store, segment_s: float
+) -> None:
+    audio, (centroid,) = noise(12), processors("spectral_centroid")
+    made = live_command("https://radio.example/a", [centroid])
+    source = made.run.plan.source.model_copy(update={"segment_s": segment_s})
+    later = SegmentOfMedia(first_sample=round(20 * SAMPLERATE))
+    plan = made.run.plan.model_copy(update={"source": source, "segment": later})
+    command = Decode(run=made.run.model_copy(update={"plan": plan, "attempt": 2}))
+    messages = fed(analysis(store), blocks(command, wav(tmp_path / "a.wav", audio)))
+    expected = list(by_segment(ArrayDecoder(audio, SAMPLERATE) | centroid, segment_s=segment_s))
+    begins = [later.first_sample + round(number * segment_s * SAMPLERATE) for number in range(len(expected))]
+    found = done(messages)
+    assert [place for _, place in found] == begins
+    for begin, each in zip(begins, expected, strict=True):
+        np.testing.assert_array_equal(stored(store, found[0, begin])[0].values, each[0].values)
+        np.testing.assert_allclose(stored(store, found[0, begin])[0].times, each[0].times + 20.0)
+    assert isinstance(messages[-1], Ended)
