@@ -23,6 +23,7 @@ TimesideError
 ├── ProviderError           a provider that cannot be used, or failed
 │   └── UnknownProviderError  no provider of that id (also a KeyError)
 ├── StoreError              an object or a result that cannot be stored or read back
+│   └── ChangedMediaError   a file used in place is not what it was
 └── CancelledError          the run was cancelled by its owner
 
 A message names the thing, the value and the rule.
@@ -118,6 +119,10 @@ class UnknownProviderError(ProviderError, KeyError):
 
 class StoreError(TimesideError):
     """An object or a result that cannot be stored or read back."""
+
+
+class ChangedMediaError(StoreError):
+    """A file that is used as a media where it lies is not what it was."""
 
 
 class CancelledError(TimesideError):

@@ -6,6 +6,8 @@
         <output>/values, times, durations     rows; the output without a name is `result`
         <output>/levels/<n>                   coarser levels of framewise rows
     derived/…                                 pictures and transcodes
+    references/<sha256[0:2]>/<sha256>         where a media lies that is used in place
+    uploads/<id[-2:]>/<id>/<leaf>             parts of uploads under way
 
 Objects are written once, under a leaf that each writer draws for itself: nothing is renamed or overwritten.
 """

@@ -12,6 +12,8 @@ from obstore.store import LocalStore, from_url
 
 from timeside_core.errors import StoreError
 
+_CHUNK_BYTES = 1 << 20
+
 
 class Objects:
     """Named bytes under a URL. A name is a relative path; what it holds is written whole or not at all."""
@@ -66,10 +68,27 @@ class Objects:
         except (BaseError, OSError) as error:
             raise StoreError(f"object {name!r} cannot be read from {self.url}: {_reason(error)}") from error
 
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Read an object piece by piece: it need not fit into memory."""
+        try:
+            for chunk in obstore.get(self.backend, name).stream(min_chunk_size=_CHUNK_BYTES):
+                yield bytes(chunk)
+        except FileNotFoundError:
+            raise StoreError(f"object {name!r} is not in {self.url}") from None
+        except (BaseError, OSError) as error:
+            raise StoreError(f"object {name!r} cannot be read from {self.url}: {_reason(error)}") from error
+
     def size(self, name: str) -> int | None:
         """Size of an object in bytes; None where there is none."""
         try:
             return int(obstore.head(self.backend, name)["size"])
+        except FileNotFoundError:
+            return None
+
+    def changed(self, name: str) -> float | None:
+        """Time of the last change, seconds since 1970; None where there is no such object."""
+        try:
+            return obstore.head(self.backend, name)["last_modified"].timestamp()
         except FileNotFoundError:
             return None
 

@@ -1,7 +1,6 @@
 """The OpenAPI document, and a page of reference made from it: no scripts, nothing from elsewhere."""
 
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -9,9 +8,9 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 
 from timeside_api.http.access import PUBLIC
-from timeside_api.http.problems import MEDIA_TYPE, ProblemDocument
+from timeside_api.http.problems import MEDIA_TYPE, ProblemDocument, phrase
 
-_METHODS = ("get", "head", "put", "post", "patch", "delete")
+_METHODS = ("get", "head", "put", "post", "patch", "delete", "options")
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
     "code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}section{border-top:1px solid #8885;padding:.5rem 0}"
@@ -26,7 +25,7 @@ router = APIRouter()
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For `responses=` of a route: problems that it answers with."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
-    return {each: {"description": HTTPStatus(each).phrase, "content": content} for each in statuses}
+    return {each: {"description": phrase(each), "content": content} for each in statuses}
 
 
 @router.get("/openapi.json", operation_id="openapi", include_in_schema=False)

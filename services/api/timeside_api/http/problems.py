@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from timeside_api.database import is_away, sqlstate
-from timeside_api.errors import DatabaseError, IdempotencyError, UnknownMediaError, UnknownTaskError
+from timeside_api.errors import DatabaseError, IdempotencyError, QuotaError, UnknownMediaError, UnknownTaskError
 from timeside_core.errors import (
     BusError,
     ChangedMediaError,
@@ -171,6 +171,9 @@ def _as_problem(error: Exception) -> Problem | None:
     match error:
         case UnknownTaskError() | UnknownMediaError():
             return Problem(404, "not-found", str(error))
+        case QuotaError():
+            field = FieldError(pointer=error.name, detail=f"{error.used}, where {error.limit} is the limit")
+            return Problem(403, "quota", str(error), errors=[field])
         case IdempotencyError():
             return Problem(409, "idempotency-key-reused", str(error))
         case ParameterError() | PipelineError() | SegmentError() | UnknownProcessorError():

@@ -19,9 +19,12 @@ async def readable(session: AsyncSession, caller: Caller, sha256: str) -> Media 
 
 
 async def keep(session: AsyncSession, sha256: str, size: int, facts: MediaFacts | None) -> None:
-    """Note that the store has these bytes, and what their header says, unless more is known already."""
-    row = {"sha256": sha256, "size": size}
-    await session.execute(insert(Media).values(row).on_conflict_do_nothing())
+    """Note that the store has these bytes, and what their header says, unless more is known already.
+
+    Until the transaction ends nobody else can note, or forget, the same media.
+    """
+    noted = insert(Media).values(sha256=sha256, size=size)
+    await session.execute(noted.on_conflict_do_update(index_elements=[Media.sha256], set_={"size": size}))
     if facts is not None:
         said = facts.model_dump(mode="json", exclude={"sha256", "size"})
         unknown = Media.sha256 == sha256, Media.samplerate.is_(None)

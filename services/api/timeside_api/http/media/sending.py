@@ -51,7 +51,9 @@ async def send(request: Request, file: StoredFile, store: Store, readers: Execut
     status = 206 if span else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    return StreamingResponse(_pieces(store, file.name, first, last, readers), status, headers)
+    pieces = _pieces(store, file.name, first, last, readers)
+    begin = await anext(pieces, b"")  # what cannot be read is told instead of a status
+    return StreamingResponse(_joined(begin, pieces), status, headers)
 
 
 def is_fresh(request: Request, etag: str) -> bool:
@@ -79,4 +81,10 @@ async def _pieces(store: Store, name: str, first: int, last: int, readers: Execu
     loop = asyncio.get_running_loop()
     for start in range(first, last + 1, PIECE_BYTES):
         length = min(PIECE_BYTES, last + 1 - start)
-        yield await loop.run_in_executor(readers, store.objects.get_range, name, start, length)
+        yield await loop.run_in_executor(readers, store.read, name, start, length)
+
+
+async def _joined(begin: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    yield begin
+    async for piece in rest:
+        yield piece
