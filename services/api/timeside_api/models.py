@@ -43,7 +43,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from timeside_core.ids import uuid7
@@ -133,6 +133,7 @@ LaneRef: TypeAlias = Annotated[str, mapped_column(ForeignKey("lane.name"))]
 Big: TypeAlias = Annotated[int, mapped_column(BigInteger)]
 Small: TypeAlias = Annotated[int, mapped_column(SmallInteger)]
 
+_SHOWN = ("title", "artist", "album")
 _NONE = text("'{}'")
 _QUEUED = text("state = 'queued'")
 _HELD = text("state IN ('claimed', 'dispatched', 'running')")
@@ -197,7 +198,15 @@ class Item(Owned, Base):
     """A source with its metadata; what it sounds like is its media."""
 
     __tablename__ = "item"
-    __table_args__ = (Index(None, "owner_id"), Index(None, "media_sha256"))
+    __table_args__ = (
+        Index(None, "owner_id", "id"),
+        Index(None, "owner_id", "updated_at", "id"),
+        *(Index(f"item_{name}_idx", "owner_id", text(f"lower(left(shown_{name}, 200))"), "id") for name in _SHOWN),
+        Index("item_search_idx", "search", postgresql_using="gin"),
+        Index("item_tags_idx", "tags", postgresql_using="gin"),
+        Index("item_details_idx", "details", postgresql_using="gin", postgresql_ops={"details": "jsonb_path_ops"}),
+        Index(None, "media_sha256"),
+    )
 
     media_sha256: Mapped[str | None] = mapped_column(ForeignKey("media.sha256"))
     title: Mapped[str] = mapped_column(server_default="")
@@ -206,6 +215,14 @@ class Item(Owned, Base):
     description: Mapped[str] = mapped_column(server_default="")
     details: Mapped[dict[str, Any]] = mapped_column(server_default=_NONE)
     """What else its owner says of it: any JSON object."""
+    tags: Mapped[list[str]] = mapped_column(ARRAY(Text()), server_default=_NONE)
+    """In alphabetical order, each once."""
+    shown_title: Mapped[str] = mapped_column(server_default="")
+    """What its owner says, else what the media's tags say; this and the next three are kept by triggers."""
+    shown_artist: Mapped[str] = mapped_column(server_default="")
+    shown_album: Mapped[str] = mapped_column(server_default="")
+    search: Mapped[Any] = mapped_column(TSVECTOR(), server_default="", deferred=True)
+    """Words of all its texts and tags."""
     created_at: Mapped[Created]
     updated_at: Mapped[Created]
 
@@ -241,6 +258,16 @@ class Task(Owned, Base):
     )
 
     item_id: Mapped[UUID | None] = mapped_column(ForeignKey("item.id", ondelete="SET NULL"))
+    selection_id: Mapped[UUID | None] = mapped_column(ForeignKey("selection.id", ondelete="SET NULL"))
+    filter: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """Which items it is about; else the item or the selection, unless that was removed."""
+    experience_id: Mapped[UUID | None] = mapped_column(ForeignKey("experience.id", ondelete="SET NULL"))
+    items: Mapped[int] = mapped_column(server_default="1")
+    """Count of the items that it was about when it was made."""
+    skipped: Mapped[int] = mapped_column(server_default="0")
+    """Of these, those that had no media."""
+    ahead: Mapped[int] = mapped_column(server_default="0")
+    """Count of media that it has not asked anything of yet: it is not settled before that is none."""
     lane: Mapped[LaneRef]
     priority: Mapped[Small]
     state: Mapped[TaskState] = mapped_column(_state(TaskState), server_default=TaskState.RUNNING)
