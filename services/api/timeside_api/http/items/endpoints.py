@@ -1,6 +1,5 @@
 """`/v1/items`, and the plain upload of their media."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -13,12 +12,12 @@ from timeside_api.http.access import CallerOf
 from timeside_api.http.items import repository
 from timeside_api.http.items.schemas import ItemChange, ItemOut, NewItem
 from timeside_api.http.media import repository as media
+from timeside_api.http.media.intake import described
 from timeside_api.http.openapi import errors
 from timeside_api.http.pages import Page, PageOf
-from timeside_api.http.platform import Platform, PlatformOf, Session
+from timeside_api.http.platform import PlatformOf, Session
 from timeside_api.models import Item, Media
 from timeside_api.sharing import Level
-from timeside_core.messages import MediaFacts
 
 router = APIRouter(prefix="/items", tags=["items"])
 
@@ -78,7 +77,7 @@ async def item_upload(item_id: UUID, request: Request, caller: CallerOf, parts: 
             session, caller, item_id, Level.EDITOR
         )  # before a byte is read, and no transaction waits for them
     sha256, size = await parts.uploads.take(request)
-    facts = await _facts(parts, sha256)
+    facts = await described(parts, sha256)
     async with parts.database.transaction() as session:
         item = await repository.get(session, caller, item_id, Level.EDITOR)
         await media.keep(session, sha256, size, facts)
@@ -90,13 +89,3 @@ async def _out(session: AsyncSession, items: Sequence[Item]) -> list[ItemOut]:
     hashes = {item.media_sha256 for item in items if item.media_sha256}
     known = {each.sha256: each for each in await session.scalars(select(Media).where(Media.sha256.in_(hashes)))}
     return [ItemOut.of((item, known.get(item.media_sha256 or ""))) for item in items]
-
-
-async def _facts(parts: Platform, sha256: str) -> MediaFacts | None:
-    loop = asyncio.get_running_loop()
-    path = await loop.run_in_executor(parts.readers, parts.store.media_file, sha256, parts.scratch)
-    try:
-        return await parts.describer.describe(path)
-    finally:
-        if path.is_relative_to(parts.scratch):
-            path.unlink(missing_ok=True)
