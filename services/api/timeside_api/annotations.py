@@ -4,7 +4,7 @@ Each change of a track has a number, its revision; changes are numbered while th
 up to one revision goes on from there and misses nothing. An annotation has the revision that changed it last.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID

@@ -201,7 +201,10 @@ async def runs(session: AsyncSession, task_id: UUID) -> Sequence[Run]:
 
 
 async def _insert(session: AsyncSession, request: Request) -> tuple[UUID, UUID | None] | None:
-    """A new task and its project; None where its idempotency key was used before (by a request at the same time: once it is done)."""
+    """A new task and its project; None where its idempotency key was used before.
+
+    Where a request at the same time has it, this waits until that is done.
+    """
     row = {
         "id": uuid7(),
         "item_id": request.item_id,

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
 
+from timeside_api.http import rates
 from timeside_api.http.accounts import repository
 from timeside_api.http.accounts.tokens import KEY_PREFIX
 from timeside_api.http.platform import Platform, platform
@@ -19,6 +20,8 @@ PUBLIC = frozenset(
     {"password_change", "token_create", "token_refresh", "live", "ready", "openapi", "docs", "page", "page_file"}
 )
 """Operations that need no credential; all others, also those to come, do."""
+UNCOUNTED = frozenset({"live", "ready"})
+"""Operations for orchestrators, which ask as often as they like."""
 LINKED = frozenset({"media_get", "media_head", "result_file", "result_file_head"})
 """Operations that a link opens as well."""
 _POLICY_VIOLATION = 1008
@@ -42,15 +45,31 @@ class Caller:
 
 async def guard(connection: HTTPConnection) -> None:
     """Default deny: every route of the app passes here before its endpoint."""
-    route = connection.scope.get("route")
-    if getattr(route, "operation_id", None) in PUBLIC:
+    operation = getattr(connection.scope.get("route"), "operation_id", None)
+    if operation in UNCOUNTED:
         return
     try:
-        connection.state.caller = await _identify(connection, platform(connection))
+        await _let_in(connection, is_public=operation in PUBLIC)
     except Problem as problem:
         if connection.scope["type"] == "websocket":
             raise WebSocketException(_POLICY_VIOLATION, problem.detail) from None
         raise
+
+
+async def _let_in(connection: HTTPConnection, *, is_public: bool) -> None:
+    """Find out who it is, if that matters, and count the request against them, or else against their address."""
+    parts = platform(connection)
+    address = rates.address(connection, parts.settings.proxies)
+    if is_public:
+        parts.rates.count_stranger(connection, address)
+        return
+    try:
+        caller = await _identify(connection, parts)
+    except Problem:
+        parts.rates.count_stranger(connection, address)
+        raise
+    parts.rates.count(connection, caller.id)
+    connection.state.caller = caller
 
 
 def _caller(connection: HTTPConnection) -> Caller:
@@ -66,7 +85,10 @@ async def still(session: AsyncSession, caller: Caller) -> bool:
 
 
 async def _identify(connection: HTTPConnection, parts: Platform) -> Caller:
-    """By header, or, for streams, by ticket, or, for files, by link; in a transaction of its own, so that long requests hold none."""
+    """By header, or, for streams, by ticket, or, for files, by link.
+
+    In a transaction of its own, so that long requests hold none.
+    """
     scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
     ticket = connection.query_params.get("ticket") if connection.scope["type"] == "websocket" else None
     is_linked = getattr(connection.scope.get("route"), "operation_id", None) in LINKED

@@ -1,5 +1,6 @@
 """The application: all resources behind one guard, with limits around them."""
 
+import asyncio
 import re
 import tempfile
 from collections import Counter
@@ -20,7 +21,9 @@ from timeside_api.http.access import guard
 from timeside_api.http.accounts.endpoints import router as accounts
 from timeside_api.http.accounts.passwords import Passwords, Throttle
 from timeside_api.http.accounts.tokens import Tokens
+from timeside_api.http.changes import Changes
 from timeside_api.http.items.endpoints import router as items
+from timeside_api.http.keeping import keep_forgetting
 from timeside_api.http.limits import Limits
 from timeside_api.http.links.endpoints import router as links
 from timeside_api.http.media.body import Uploads
@@ -29,6 +32,7 @@ from timeside_api.http.media.endpoints import router as media
 from timeside_api.http.page.endpoints import router as page
 from timeside_api.http.platform import Platform
 from timeside_api.http.processors.endpoints import router as processors
+from timeside_api.http.rates import Buckets, Rates
 from timeside_api.http.results.endpoints import router as results
 from timeside_api.http.results.library import Library
 from timeside_api.http.settings import HttpSettings
@@ -50,6 +54,8 @@ _EXPOSED = (
     "Content-Range",
     "ETag",
     "Location",
+    "RateLimit",
+    "RateLimit-Policy",
     "Retry-After",
     *(f"TimeSide-{each}" for each in ("Dtype", "Shape", "Row-Shape", "Rows", "First-Row", "Total-Rows")),
     "TimeSide-Start-S",
@@ -88,6 +94,11 @@ def create_app(
         tokens=Tokens(settings.secret.get_secret_value()),
         passwords=Passwords(threads=settings.hashers, waiting=settings.hashers_waiting),
         throttle=Throttle(failures=settings.failures, window_s=settings.failures_s),
+        rates=Rates(
+            callers=Buckets(per_s=settings.requests_per_s, burst=settings.requests_burst),
+            strangers=Buckets(per_s=settings.strangers_per_s, burst=settings.strangers_burst),
+        ),
+        changes=Changes(sessions),
         describer=Describer(at_a_time=settings.describers, limit_s=settings.describe_s),
         library=Library(store, readers, open_results=settings.open_results),
         uploads=Uploads(store, settings),
@@ -121,10 +132,15 @@ def _surround(app: FastAPI, settings: HttpSettings) -> None:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
+    parts: Platform = app.state.platform
+    parts.changes.start()
+    forgetting = asyncio.create_task(keep_forgetting(parts.database, parts.settings))
     try:
         yield
     finally:
-        parts: Platform = app.state.platform
+        forgetting.cancel()
+        await asyncio.gather(forgetting, return_exceptions=True)
+        await parts.changes.close()
         parts.passwords.close()
         parts.uploads.close()
         parts.readers.shutdown(wait=False, cancel_futures=True)

@@ -11,6 +11,7 @@ from pydantic_core import from_json
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from timeside_api.http import rates
 from timeside_api.http.problems import Problem, invalid
 from timeside_api.http.settings import HttpSettings
 from timeside_api.metrics import REQUESTS
@@ -46,7 +47,7 @@ class Limits:
                 REQUESTS.labels(operation, message["status"]).inc()
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = trace_id
-                for name, value in _HEADERS.items():
+                for name, value in {**_HEADERS, **rates.headers(scope)}.items():
                     headers.setdefault(name, value)
             await send(message)
 

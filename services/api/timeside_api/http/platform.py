@@ -13,8 +13,10 @@ from starlette.requests import HTTPConnection
 from timeside_api.database import Database
 from timeside_api.http.accounts.passwords import Passwords, Throttle
 from timeside_api.http.accounts.tokens import Tokens
+from timeside_api.http.changes import Changes
 from timeside_api.http.media.body import Uploads
 from timeside_api.http.media.describe import Describer
+from timeside_api.http.rates import Rates
 from timeside_api.http.results.library import Library
 from timeside_api.http.settings import HttpSettings
 from timeside_api.settings import RunSettings
@@ -33,6 +35,8 @@ class Platform:
     tokens: Tokens
     passwords: Passwords
     throttle: Throttle
+    rates: Rates
+    changes: Changes
     describer: Describer
     library: Library
     uploads: Uploads

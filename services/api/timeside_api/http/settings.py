@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from timeside_api import audit
+from timeside_api.quotas import Quotas
 from timeside_core.settings import Seconds
 
 
@@ -21,6 +23,8 @@ class HttpSettings(BaseModel):
     """Address of the HTTP role."""
     http_port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     """0 picks a free one."""
+    path_prefix: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$", max_length=200)] = ""
+    """Path that a proxy serves the API below: `/audio`; whether it cuts it off makes no difference."""
 
     access_s: Annotated[int, Field(ge=30, le=3600)] = 900
     """Life of an access token."""
@@ -37,6 +41,36 @@ class HttpSettings(BaseModel):
     """Passwords that are checked at a time: each takes a core for a third of a second, and 64 MiB."""
     hashers_waiting: Annotated[int, Field(ge=1)] = 32
     """Passwords that wait to be checked; more are refused."""
+
+    proxies: Annotated[int, Field(ge=0, le=10)] = 0
+    """Proxies of ours in front: the address of a client is what the outermost has put into `X-Forwarded-For`."""
+    requests_per_s: Annotated[float, Field(gt=0, le=100_000)] = 50.0
+    """Of one account to this process, in the long run: a player asks for some tiles at each move."""
+    requests_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """So many at once."""
+    strangers_per_s: Annotated[float, Field(gt=0, le=100_000)] = 10.0
+    """Of one address, without a credential that counts."""
+    strangers_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 300
+    """So many at once: people behind one address sign in in the morning."""
+
+    max_items: Annotated[int, Field(ge=0)] = Quotas().items
+    """Of one account, unless an administrator gives it another limit; as are the next three."""
+    max_bytes: Annotated[int, Field(ge=0)] = Quotas().bytes
+    """Sizes of the media of all its items: what several have counts several times."""
+    max_open_tasks: Annotated[int, Field(ge=0)] = Quotas().open_tasks
+    max_queued_s: Annotated[int, Field(ge=0)] = Quotas().queued_s
+    """Audio seconds of its runs that wait in the queue."""
+
+    max_annotations: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    """Of one track: as many are drawn within a quarter of a second."""
+    max_labels_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 16 << 20
+    """Of a file of labels that becomes annotations: a hundred thousand with texts."""
+    annotation_changes_days: Annotated[int, Field(ge=1)] = 366
+    """How long the history of tracks is kept: who was away for longer begins anew."""
+    events_days: Annotated[int, Field(ge=1)] = 30
+    """How long events are kept."""
+    audit_days: Annotated[int, Field(ge=audit.LEAST_DAYS)] = 2 * 366
+    """How long the audit log is kept; the database refuses less than a year."""
 
     max_body_bytes: Annotated[int, Field(ge=1024, le=16 << 20)] = 256 << 10
     """Of a request, uploads excepted: 256 processors with all their parameters take a fifth."""
@@ -64,6 +98,23 @@ class HttpSettings(BaseModel):
     open_results: Annotated[int, Field(ge=1, le=100_000)] = 256
     """Manifests of results that are kept in memory, some KiB each."""
 
+    demand_s: Seconds = 20.0
+    """How long a request waits for a result, a picture or the first byte of a transcode; then it is to come again."""
+    demand_poll_s: Seconds = 0.1
+    """How often it is looked whether what requests wait for is settled: one look for all of them."""
+    demand_again_s: Annotated[float, Field(ge=0)] = 60.0
+    """What has failed is not begun again for so long, however often it is asked for."""
+    max_picture_pixels: Annotated[int, Field(ge=1 << 10, le=1 << 23)] = 1 << 23
+    """Of a picture: graphers draw no more."""
+    relays: Annotated[int, Field(ge=1, le=10_000)] = 64
+    """Transcodes that are sent while they are made, at a time: each is read from the bus once, and held in a file."""
+    relay_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 40)] = 4 << 30
+    """Of such a file; the rest is sent once the transcode is kept."""
+    exports: Annotated[int, Field(ge=1, le=64)] = 2
+    """Exports and tables that are written at a time: each takes a thread, and the memory of its largest result."""
+    max_export_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 40)] = 256 << 20
+    """Of the numbers of a result that is exported: most formats are made in memory. `data` and `store` have no limit."""
+
     subscriptions: Annotated[int, Field(ge=1, le=1024)] = 16
     """Of one connection; each reads the bus by itself."""
     connections: Annotated[int, Field(ge=1, le=10_000)] = 32
@@ -90,3 +141,13 @@ class HttpSettings(BaseModel):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def quotas(self) -> Quotas:
+        """What an account may have."""
+        return Quotas(
+            items=self.max_items,
+            bytes=self.max_bytes,
+            open_tasks=self.max_open_tasks,
+            queued_s=self.max_queued_s,
+        )
