@@ -16,11 +16,15 @@ def _group() -> None:
 
 
 @app.command("apply")
-def apply(kafka: Kafka = "127.0.0.1:9092") -> None:
+def apply(
+    kafka: Kafka = "127.0.0.1:9092",
+    pool: Annotated[list[str] | None, typer.Option("--pool", help="A pool that the installation adds.")] = None,
+) -> None:
     """Make the topics that are missing, and change those that differ; never remove anything."""
     from timeside_core import topics
 
-    applied = asyncio.run(topics.apply(kafka))
+    more_pools = [each for each in dict.fromkeys(pool or []) if each not in topics.pools()]
+    applied = asyncio.run(topics.apply(kafka, topics.declared(more_pools=more_pools)))
     for change in applied.changes:
         print(change)
     print(f"{applied.unchanged} topics are as declared")

@@ -4,6 +4,7 @@ import asyncio
 
 from timeside_api.database import Database
 from timeside_api.http.app import create_app
+from timeside_api.http.prefix import Prefix
 from timeside_api.http.server import listen, serve
 from timeside_api.http.settings import HttpSettings
 from timeside_api.settings import ApiSettings
@@ -17,7 +18,8 @@ class Http:
     def __init__(self, settings: HttpSettings, bus: Bus, database: Database, platform: ApiSettings) -> None:
         self._listening = listen(settings.http_host, settings.http_port)
         scratch = platform.folder / "scratch" / "uploads"
-        self._app = create_app(settings, bus, Store(platform.store), database, runs=platform.runs, scratch=scratch)
+        app = create_app(settings, bus, Store(platform.store), database, runs=platform.runs, scratch=scratch)
+        self._app = Prefix(app, settings.path_prefix) if settings.path_prefix else app
         self.is_ready = False
         """Whether it serves."""
 

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Generator
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from timeside_api.http.stream.schemas import MAX_MESSAGE_BYTES
 from timeside_core.errors import TimesideError
@@ -38,7 +38,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise ListenError(f"{host}:{port} cannot be listened on: {error}") from error
 
 
-async def serve(app: FastAPI, listening: socket.socket, stop: asyncio.Event) -> None:
+async def serve(app: ASGIApp, listening: socket.socket, stop: asyncio.Event) -> None:
     """Until told to stop."""
     config = uvicorn.Config(
         app,
