@@ -5,14 +5,12 @@ import contextlib
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import httpx
 import numpy as np
 import pytest
 from tests.support.api import noise, wav
+from tests.support.up import Platform, environ, up
 from websockets.asyncio.client import connect
 
 from timeside_core import get_processor, topics
@@ -28,55 +27,9 @@ from timeside_decoder.file import FileDecoder
 
 pytestmark = pytest.mark.integration
 
-START_S = STOP_S = 90.0
 PASSWORD = "a password of the test"
 PROCESSORS = ("mfcc", "spectrogram_analyzer", "level", "aubio_silence")
 TERMINAL = {"done", "failed", "cancelled", "partial"}
-
-
-@dataclass
-class Platform:
-    """A platform that runs."""
-
-    url: str
-    said: str
-    process: "subprocess.Popen[str]"
-
-    def stop(self) -> int:
-        """As Ctrl-C does."""
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(STOP_S)
-
-    @property
-    def first_password(self) -> str | None:
-        """Where there was no account yet."""
-        found = re.search(r"one-time password: (\S+)", self.said)
-        return found[1] if found else None
-
-
-def environ(home: Path) -> dict[str, str]:
-    return {**os.environ, "TIMESIDE_HOME": str(home), "TIMESIDE_CHILDREN": "1", "TIMESIDE_LOG_LEVEL": "WARNING"}
-
-
-@contextmanager
-def up(home: Path, **settings: str) -> Generator[Platform]:
-    command = [sys.executable, "-m", "timeside.cli", "up", "--port", "0"]
-    with (home.parent / "log").open("a") as log:
-        process = subprocess.Popen(
-            command, env=environ(home) | settings, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
-        )
-    assert process.stdout is not None
-    said = ""
-    try:
-        while (line := process.stdout.readline()) and (found := re.search(r"http://\S+", line)) is None:
-            said += line
-        assert line, (home.parent / "log").read_text()[-4000:]
-        yield Platform(found[0], said, process)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 @asynccontextmanager

@@ -1,4 +1,6 @@
-/** Numbers in words. */
+/** Numbers and names in words. */
+
+const ACRONYMS = /\b(aac|cqt|dc|flac|hpss|itu|mfcc|mp3|pyin|rms|wav)\b/g;
 
 /** 75.25 → "1:15.2"; with hours where there are some. */
 export function clock(seconds, digits = 1) {
@@ -25,9 +27,9 @@ export function number(value, unit = "") {
   return unit ? `${text} ${unit}` : String(text);
 }
 
-/** "spectral_centroid" → "Spectral centroid". */
+/** "spectral_centroid" → "Spectral centroid"; "loudness_itu" → "Loudness ITU". */
 export function title(id) {
-  const words = id.replaceAll("_", " ").trim();
+  const words = id.replaceAll("_", " ").trim().replace(ACRONYMS, (word) => word.toUpperCase());
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
