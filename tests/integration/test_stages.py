@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import conveyor, kafka, services
+from tests.support import buckets, conveyor, kafka, services
 from tests.support.plans import command
 from tests.support.stages import PCM, Collected, all_done, blocks, kept, processors, recording, same, send, stored
 
@@ -24,6 +24,8 @@ from timeside_decoder.file import FileDecoder
 pytestmark = pytest.mark.integration
 
 SETTINGS = BusSettings(session_s=6, retry_s=0.05)
+AWAY_S = 60.0
+"""How long a broker is away: ten sessions."""
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +49,18 @@ def store(tmp_path: Path) -> Store:
     return Store((tmp_path / "store").as_uri())
 
 
+@pytest.mark.parametrize("where", ["folder", "bucket"])
 @pytest.mark.parametrize("lane", ["interactive", "bulk"])
 async def test_what_is_asked_of_the_platform_equals_a_run_in_one_process(
-    tmp_path: Path, broker: kafka.Broker, lane: Lane
+    tmp_path: Path, broker: kafka.Broker, lane: Lane, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Through dispatcher, four services (or one worker), recorder and PostgreSQL."""
-    found, _ = await conveyor.compared(recording(tmp_path / "a.wav"), tmp_path, broker.bootstrap, lane)
+    """Through dispatcher, four services (or one worker), recorder and PostgreSQL; media and results in either store."""
+    path = recording(tmp_path / "a.wav")
+    with buckets.serving() if where == "bucket" else contextlib.nullcontext() as config:
+        for name, value in buckets.environ(config).items() if config else ():
+            monkeypatch.setenv(name, value)
+        url = f"s3://{buckets.NAME}/timeside" if config else ""
+        found, _ = await conveyor.compared(path, tmp_path, broker.bootstrap, lane, url)
     assert not found
 
 
@@ -160,7 +168,7 @@ async def test_a_broker_that_is_away_is_waited_for(
             await send(bus, decode)
             await results.until(_progress_of("decoder"))
             await asyncio.to_thread(broker.kill)
-            await asyncio.sleep(3)
+            await asyncio.sleep(AWAY_S)
             await asyncio.to_thread(broker.start)
             await results.until(all_done([decode]))
     same(stored(store, results.done(decode.run.run_id)[0]), (FileDecoder(path) | level).run())

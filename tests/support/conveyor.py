@@ -116,12 +116,15 @@ def _differing_audio(store: Store, path: Path, encoder: Processor, result: Resul
     return [] if same else [f"{encoder.id}: bytes differ"]
 
 
-async def compared(path: Path, folder: Path, bootstrap: str, lane: Lane) -> tuple[list[str], float]:
-    """What differs, and the seconds from the question to the last result; everything is kept in a folder."""
+async def compared(
+    path: Path, folder: Path, bootstrap: str, lane: Lane, store_url: str = ""
+) -> tuple[list[str], float]:
+    """What differs, and the seconds from the question to the last result; in a folder, but for the store if named."""
     wanted = [get_processor(each)() for each in PROCESSORS]
-    store = Store((folder / "store").as_uri())
+    store = Store(store_url or (folder / "store").as_uri())
     media = store.put_media([path.read_bytes()])  # noqa: ASYNC240
-    with EmbeddedPostgres(folder / "pg") as postgres, services.running(folder, bootstrap, *SERVICES[lane]):
+    working = services.running(folder, bootstrap, *SERVICES[lane], store_url=store.objects.url)
+    with EmbeddedPostgres(folder / "pg") as postgres, working:
         database = Database(postgres.url)
         await database.upgrade()
         async with platform(bootstrap, database):

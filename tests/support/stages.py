@@ -19,7 +19,7 @@ from timeside_core.stage.settings import StageSettings
 from timeside_core.store import Store
 from timeside_decoder.stage import Decoding
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 PCM = topics.pcm("analyzer", "interactive")
 
 

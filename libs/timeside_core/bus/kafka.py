@@ -188,6 +188,14 @@ class KafkaBus(Bus):
                 known = await producer.partitions_for(topic)
         return len(known)
 
+    async def _partition_count_once_there(self, topic: str) -> int:
+        """Wait however long the brokers are away, as what is sent does too."""
+        while True:
+            try:
+                return await self.partition_count(topic)
+            except BusUnavailableError as error:
+                _log.warning("%s", error)
+
     async def send(
         self,
         topic: str,
@@ -202,7 +210,7 @@ class KafkaBus(Bus):
             raise MessageSizeError(
                 f"a message of {len(view)} bytes for {topic!r} is longer than {self.settings.max_message_bytes} bytes"
             )
-        number = number_for(topic, await self.partition_count(topic), key=key, partition=partition)
+        number = number_for(topic, await self._partition_count_once_there(topic), key=key, partition=partition)
         size = len(view) + _MESSAGE_BYTES
         await self._window.take(size)
         try:

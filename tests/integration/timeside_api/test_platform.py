@@ -40,6 +40,8 @@ pytestmark = [
 ]
 
 LEASE_S = 2.0
+AWAY_S = 60.0
+"""How long the bus is away: thirty leases."""
 PATIENCE_S = 90.0
 BUS = BusSettings(heartbeat_s=0.2, session_s=6, retry_s=0.1)
 
@@ -155,12 +157,12 @@ async def play(first: Service, second: Service, database: Database, postgres: Se
         await ask(database, 3)
         await until(database, "SELECT state FROM run WHERE state <> 'running'")
 
-        # Both are away, the bus for longer than two leases, while runs are open.
+        # Both are away for long while runs are open; the database comes back first.
         broker.freeze()
         pid = postgres.postgres.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        await asyncio.sleep(LEASE_S)
+        await asyncio.sleep(AWAY_S)
         postgres.postgres.ensure()
         await asyncio.sleep(1.5 * LEASE_S)
         broker.thaw()

@@ -2,12 +2,11 @@
 
 import gzip
 import json
-import socket
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
+from tests.support import buckets
 
 from timeside_core import Events, Framewise, Rows, Segments, Stream, Value, events, get_processor, segments
 from timeside_core.errors import StoreError
@@ -29,29 +28,8 @@ STREAM = Stream(samplerate=44_100, hop_length=512)
 
 @pytest.fixture(scope="module")
 def bucket():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
-    server.start()
-    config = {
-        "endpoint": f"http://127.0.0.1:{port}",
-        "aws_access_key_id": "key",
-        "aws_secret_access_key": "secret",
-        "aws_region": "us-east-1",
-    }
-    import boto3
-
-    client = boto3.client(
-        "s3",
-        endpoint_url=config["endpoint"],
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-        region_name="us-east-1",
-    )
-    client.create_bucket(Bucket="bucket")
-    client.close()
-    yield {"config": config, "client_options": {"allow_http": True}}
-    server.stop()
+    with buckets.serving() as config:
+        yield {"config": config, "client_options": {"allow_http": True}}
 
 
 @pytest.fixture(params=["folder", "bucket"])
