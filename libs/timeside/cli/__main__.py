@@ -10,7 +10,21 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its threads 
 
 import typer
 
-from timeside.cli import admin, analyze, db, draw, info, letters, plugin, processors, store, topics, transcode, up
+from timeside.cli import (
+    admin,
+    analyze,
+    db,
+    draw,
+    info,
+    letters,
+    plugin,
+    processors,
+    settings,
+    store,
+    topics,
+    transcode,
+    up,
+)
 from timeside.cli.common import say
 from timeside_core.errors import TimesideError
 
@@ -32,6 +46,7 @@ app.add_typer(store.app, name="store")
 app.add_typer(letters.app, name="letters")
 app.add_typer(db.app, name="db")
 app.add_typer(topics.app, name="topics")
+app.add_typer(settings.app, name="settings")
 app.command("up")(up.up)
 app.add_typer(admin.app, name="admin")
 

@@ -19,12 +19,16 @@ def _group() -> None:
 def apply(
     kafka: Kafka = "127.0.0.1:9092",
     pool: Annotated[list[str] | None, typer.Option("--pool", help="A pool that the installation adds.")] = None,
+    max_partitions: Annotated[
+        int | None, typer.Option("--max-partitions", min=1, help="Of a topic; more can be had later, never fewer.")
+    ] = None,
 ) -> None:
     """Make the topics that are missing, and change those that differ; never remove anything."""
     from timeside_core import topics
 
     more_pools = [each for each in dict.fromkeys(pool or []) if each not in topics.pools()]
-    applied = asyncio.run(topics.apply(kafka, topics.declared(more_pools=more_pools)))
+    wanted = topics.declared(more_pools=more_pools, max_partitions=max_partitions)
+    applied = asyncio.run(topics.apply(kafka, wanted))
     for change in applied.changes:
         print(change)
     print(f"{applied.unchanged} topics are as declared")
