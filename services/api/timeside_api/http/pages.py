@@ -80,8 +80,8 @@ class Page(BaseModel, Generic[Out]):
 
     items: list[Out]
     next_cursor: str | None = Field(description="Of the next page; null on the last.")
-    prev_cursor: str | None = Field(None, description="Of the page before; null on the first.")
-    count: int | None = Field(None, description="Of all pages together, where `count` asks for it.")
+    prev_cursor: str | None = Field(default=None, description="Of the page before; null on the first.")
+    count: int | None = Field(default=None, description="Of all pages together, where `count` asks for it.")
     _fields: tuple[str, ...] = PrivateAttr(())
 
     @classmethod

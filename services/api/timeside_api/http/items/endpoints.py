@@ -1,64 +1,74 @@
 """`/v1/items`, and the plain upload of their media."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
-from sqlalchemy import select
+from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from timeside_api.http.access import CallerOf
+from timeside_api.http.etags import UNCHANGED, TagOf, lock
 from timeside_api.http.items import repository
+from timeside_api.http.items.filters import FilterOf
 from timeside_api.http.items.schemas import ItemChange, ItemOut, NewItem
 from timeside_api.http.media import repository as media
 from timeside_api.http.media.intake import described
 from timeside_api.http.openapi import errors
-from timeside_api.http.pages import Page, PageOf
+from timeside_api.http.pages import Page, Turn, turning
 from timeside_api.http.platform import PlatformOf, Session
-from timeside_api.models import Item, Media
+from timeside_api.models import Item
 from timeside_api.sharing import Level
 
 router = APIRouter(prefix="/items", tags=["items"])
 
+TurnOf = Annotated[Turn, Depends(turning(repository.ORDERS))]
 _BYTES: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"application/octet-stream": {}, "audio/*": {}, "video/*": {}}}
 }
 
 
 @router.post("", operation_id="item_create", status_code=201)
-async def item_create(body: NewItem, caller: CallerOf, session: Session, response: Response) -> ItemOut:
+async def item_create(body: NewItem, caller: CallerOf, session: Session, response: Response, tag: TagOf) -> ItemOut:
     """Make an item."""
     item = await repository.add(session, caller.id, body.model_dump())
     response.headers["Location"] = f"/v1/items/{item.id}"
-    return ItemOut.of((item, None))
+    return tag.changed(await _out(session, item))
 
 
 @router.get("", operation_id="items_list")
-async def items_list(caller: CallerOf, session: Session, turn: PageOf) -> Page[ItemOut]:
-    """List my items."""
-    found, next_cursor = await turn.rows(session, repository.owned(caller), Item.id)
-    return Page(items=await _out(session, found), next_cursor=next_cursor)
+async def items_list(caller: CallerOf, session: Session, turn: TurnOf, filter: FilterOf) -> Page[ItemOut]:
+    """List items.
+
+    What is asked of them must hold all together. `details.year=1830` and the like ask for values among their details,
+    by a path of names parted by dots: `details.place.city=Lyon`.
+    """
+    found = await turn.found(session, repository.found(caller, filter))
+    return Page[ItemOut].of(found, await repository.out(session, found.rows))
 
 
-@router.get("/{item_id}", operation_id="item_get", responses=errors(404))
-async def item_get(item_id: UUID, caller: CallerOf, session: Session) -> ItemOut:
+@router.get("/{item_id}", operation_id="item_get", responses=UNCHANGED | errors(404))
+async def item_get(item_id: UUID, caller: CallerOf, session: Session, tag: TagOf) -> ItemOut:
     """Get an item."""
-    return ItemOut.of(await repository.with_media(session, await repository.get(session, caller, item_id)))
+    return tag.shown(await _out(session, await repository.get(session, caller, item_id)))
 
 
-@router.patch("/{item_id}", operation_id="item_change", responses=errors(403, 404))
-async def item_change(item_id: UUID, body: ItemChange, caller: CallerOf, session: Session) -> ItemOut:
+@router.patch("/{item_id}", operation_id="item_change", responses=errors(403, 404, 412))
+async def item_change(item_id: UUID, body: ItemChange, caller: CallerOf, session: Session, tag: TagOf) -> ItemOut:
     """Say something else of an item."""
+    await lock(session, Item, item_id)
     item = await repository.get(session, caller, item_id, Level.EDITOR)
+    tag.expect(await _out(session, item))
     await repository.change(session, item, body.model_dump(exclude_none=True))
-    return ItemOut.of(await repository.with_media(session, item))
+    return tag.changed(await _out(session, item))
 
 
-@router.delete("/{item_id}", operation_id="item_delete", status_code=204, responses=errors(403, 404))
-async def item_delete(item_id: UUID, caller: CallerOf, session: Session) -> None:
+@router.delete("/{item_id}", operation_id="item_delete", status_code=204, responses=errors(403, 404, 412))
+async def item_delete(item_id: UUID, caller: CallerOf, session: Session, tag: TagOf) -> None:
     """Remove an item."""
-    await repository.remove(session, await repository.get(session, caller, item_id, Level.OWNER))
+    await lock(session, Item, item_id)
+    item = await repository.get(session, caller, item_id, Level.OWNER)
+    tag.expect(await _out(session, item))
+    await repository.remove(session, item)
 
 
 @router.put(
@@ -82,10 +92,9 @@ async def item_upload(item_id: UUID, request: Request, caller: CallerOf, parts: 
         item = await repository.get(session, caller, item_id, Level.EDITOR)
         await media.keep(session, sha256, size, facts)
         await repository.change(session, item, {"media_sha256": sha256})
-        return ItemOut.of(await repository.with_media(session, item))
+        return await _out(session, item)
 
 
-async def _out(session: AsyncSession, items: Sequence[Item]) -> list[ItemOut]:
-    hashes = {item.media_sha256 for item in items if item.media_sha256}
-    known = {each.sha256: each for each in await session.scalars(select(Media).where(Media.sha256.in_(hashes)))}
-    return [ItemOut.of((item, known.get(item.media_sha256 or ""))) for item in items]
+async def _out(session: AsyncSession, item: Item) -> ItemOut:
+    (shown,) = await repository.out(session, [item])
+    return shown

@@ -1,5 +1,6 @@
 """SQL of items: every read begins with what the caller may see."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,13 +9,26 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from timeside_api.http import ownership
 from timeside_api.http.access import Caller
+from timeside_api.http.items.filters import ItemFilter, key
+from timeside_api.http.items.schemas import ItemOut
+from timeside_api.http.pages import Orders
 from timeside_api.models import Item, Media
 from timeside_api.sharing import Level
 
+ORDERS = Orders(
+    Item.id,
+    {
+        "updated_at": Item.updated_at,
+        "title": key(Item.shown_title),
+        "artist": key(Item.shown_artist),
+        "album": key(Item.shown_album),
+    },
+)
 
-def owned(caller: Caller) -> Select[Item]:
-    """Items of the caller's own."""
-    return select(Item).where(Item.owner_id == caller.id)
+
+def found(caller: Caller, filter: ItemFilter) -> Select[Item]:
+    """Items that a filter of the caller's finds, of those that they may see."""
+    return ownership.visible(caller, Item).where(*filter.conditions(caller.id))
 
 
 async def get(session: AsyncSession, caller: Caller, item_id: UUID, level: Level = Level.VIEWER) -> Item:
@@ -22,9 +36,11 @@ async def get(session: AsyncSession, caller: Caller, item_id: UUID, level: Level
     return await ownership.get(session, caller, Item, item_id, level)
 
 
-async def with_media(session: AsyncSession, item: Item) -> tuple[Item, Media | None]:
-    """An item and its media."""
-    return item, None if item.media_sha256 is None else await session.get(Media, item.media_sha256)
+async def out(session: AsyncSession, items: Sequence[Item]) -> list[ItemOut]:
+    """Items as they go out, with their media."""
+    hashes = {item.media_sha256 for item in items if item.media_sha256}
+    known = {each.sha256: each for each in await session.scalars(select(Media).where(Media.sha256.in_(hashes)))}
+    return [ItemOut.of((item, known.get(item.media_sha256 or ""))) for item in items]
 
 
 async def add(session: AsyncSession, owner_id: UUID, said: dict[str, Any]) -> Item:

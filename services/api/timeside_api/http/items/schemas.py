@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from timeside_api.http.media.schemas import MediaOut
 from timeside_api.models import Item, Media
 
 MAX_DETAILS_BYTES = 16 << 10
+MAX_TAGS = 64
 
 Line = Annotated[str, StringConstraints(max_length=1000)]
 Prose = Annotated[str, StringConstraints(max_length=20_000)]
@@ -22,13 +23,23 @@ def _short(details: dict[str, Any]) -> dict[str, Any]:
     return details
 
 
+def _once(tags: list[str]) -> list[str]:
+    return sorted(set(tags))
+
+
 Details = Annotated[dict[str, JsonValue], AfterValidator(_short)]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, strip_whitespace=True)]
+Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS), AfterValidator(_once)]
 
 
 class NewItem(BaseModel):
     """What is said of a source; texts left empty are those of the tags in its media."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        use_attribute_docstrings=True,
+        json_schema_extra={"examples": [{"title": "Étude", "artist": "Chopin", "tags": ["piano"]}]},
+    )
 
     title: Line = ""
     artist: Line = ""
@@ -36,18 +47,20 @@ class NewItem(BaseModel):
     description: Prose = ""
     details: Details = {}
     """Anything else."""
+    tags: Tags = []
 
 
 class ItemChange(BaseModel):
     """What is to be said of it from now on; what is left out stays."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"tags": ["piano", "live"]}]})
 
     title: Line | None = None
     artist: Line | None = None
     album: Line | None = None
     description: Prose | None = None
     details: Details | None = None
+    tags: Tags | None = None
 
 
 class ItemOut(BaseModel):
@@ -57,12 +70,15 @@ class ItemOut(BaseModel):
 
     id: UUID
     owner_id: UUID
+    project_id: UUID | None
     title: str
     """Where its owner gave none, that of the media's tags; the same holds for artist and album."""
     artist: str
     album: str
     description: str
     details: dict[str, Any]
+    tags: list[str]
+    """In alphabetical order."""
     media: MediaOut | None
     """Null until something was uploaded."""
     created_at: datetime
@@ -72,7 +88,6 @@ class ItemOut(BaseModel):
     def of(cls, pair: tuple[Item, Media | None]) -> "ItemOut":
         """Of rows."""
         item, media = pair
-        tags = {} if media is None else media.tags
         row: dict[str, Any] = {name: getattr(item, name) for name in cls.model_fields if name != "media"}
-        row |= {name: row[name] or str(tags.get(name, "")) for name in ("title", "artist", "album")}
+        row |= {name: getattr(item, f"shown_{name}") for name in ("title", "artist", "album")}
         return cls.model_validate(row | {"media": None if media is None else MediaOut.of(media)})
