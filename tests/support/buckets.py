@@ -2,7 +2,8 @@
 
 import contextlib
 import socket
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Generator
 
 from moto.server import ThreadedMotoServer
 
@@ -11,7 +12,7 @@ _CREDENTIALS = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[dict[str, str]]:
+def serving() -> Generator[dict[str, str]]:
     """Endpoint and credentials by which `s3://bucket` can be had."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -34,9 +35,5 @@ def environ(config: dict[str, str]) -> dict[str, str]:
 
 
 def _create(endpoint: str) -> None:
-    import boto3
-
-    credentials = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-    client = boto3.client("s3", endpoint_url=endpoint, **credentials)
-    client.create_bucket(Bucket=NAME)
-    client.close()
+    with urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{NAME}", method="PUT")):
+        pass

@@ -13,7 +13,7 @@ import logging
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -48,7 +48,7 @@ LIMIT_S = 600.0
 
 
 @contextlib.asynccontextmanager
-async def platform(bootstrap: str, database: Database) -> AsyncIterator[None]:
+async def platform(bootstrap: str, database: Database) -> AsyncGenerator[None]:
     """Dispatcher and recorder, at work."""
     stop = asyncio.Event()
     async with KafkaBus(bootstrap) as bus:

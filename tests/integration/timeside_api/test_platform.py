@@ -64,8 +64,9 @@ class Worker:
                     with suppress(StaleMemberError):
                         await consumer.commit({partition: records[0].offset + 1})
                         run = decode(partition.topic, records[0].value).run
-                        self.open[run.run_id] = run
-                        self.taken.add((run.run_id, run.attempt))
+                        if run.run_id > self.id:  # ids tell when they were made: others left their commands here too
+                            self.open[run.run_id] = run
+                            self.taken.add((run.run_id, run.attempt))
 
     async def live(self) -> None:
         """Give signs of life."""
