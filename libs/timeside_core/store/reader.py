@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import struct
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -118,6 +119,14 @@ class StoredResult:
         """All outputs as results in memory."""
         return Results([self._result(name, self.slice(name), self.stream) for name in self.outputs])
 
+    def pieces(self, rows: int) -> Iterator[Result]:
+        """All outputs as results in memory, one after the other, of so many consecutive rows at most; none is empty."""
+        for name in self.outputs:
+            step_s = 0.0 if self._facts(name)["time_mode"] == "global" else 1 / self.stream.row_rate
+            for first in range(0, self.rows(name), rows):
+                clock = replace(self.stream, start_s=self.stream.start_s + first * step_s)
+                yield self._result(name, self.slice(name, first, first + rows), clock, first, first + rows)
+
     def shown(self, start_s: float | None, stop_s: float | None, columns: int) -> Results:
         """All outputs as results in memory, of which those made for display have what so many columns need.
 
@@ -137,9 +146,9 @@ class StoredResult:
         clock = replace(clock, start_s=clock.start_s + first * clock.hop_length / clock.samplerate)
         return self._result(name, self.slice(name, first, last, level=level), clock)
 
-    def _result(self, name: str, values: Array, stream: Stream) -> Result:
+    def _result(self, name: str, values: Array, stream: Stream, first: int = 0, last: int | None = None) -> Result:
         facts = self._facts(name)
-        timed = facts["time_mode"] in ("event", "segment")
+        timed, lasting = facts["time_mode"] in ("event", "segment"), facts["time_mode"] == "segment"
         bins = facts["bins_at"]
         named = bool(bins) and isinstance(bins[0], str)
         id = self.provenance.processor
@@ -149,8 +158,8 @@ class StoredResult:
             values=values,
             stream=stream,
             provenance=self.provenance,
-            event_times=self.slice(name, part="times") if timed else np.empty(0),
-            event_durations=self.slice(name, part="durations") if facts["time_mode"] == "segment" else np.empty(0),
+            event_times=self.slice(name, first, last, part="times") if timed else np.empty(0),
+            event_durations=self.slice(name, first, last, part="durations") if lasting else np.empty(0),
             bins=None if bins is None else tuple(bins) if named else np.asarray(bins),
         )
 

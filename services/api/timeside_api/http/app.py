@@ -22,6 +22,11 @@ from timeside_api.http.accounts.endpoints import router as accounts
 from timeside_api.http.accounts.passwords import Passwords, Throttle
 from timeside_api.http.accounts.tokens import Tokens
 from timeside_api.http.changes import Changes
+from timeside_api.http.demand.asking import Demand
+from timeside_api.http.demand.endpoints import router as demand
+from timeside_api.http.demand.settling import Settling
+from timeside_api.http.duties import Duties
+from timeside_api.http.exports import endpoints as exports
 from timeside_api.http.items.endpoints import router as items
 from timeside_api.http.keeping import keep_forgetting
 from timeside_api.http.limits import Limits
@@ -30,6 +35,7 @@ from timeside_api.http.media.body import Uploads
 from timeside_api.http.media.describe import Describer
 from timeside_api.http.media.endpoints import router as media
 from timeside_api.http.page.endpoints import router as page
+from timeside_api.http.pictures import endpoints as pictures
 from timeside_api.http.platform import Platform
 from timeside_api.http.processors.endpoints import router as processors
 from timeside_api.http.rates import Buckets, Rates
@@ -39,11 +45,17 @@ from timeside_api.http.settings import HttpSettings
 from timeside_api.http.stream import schemas
 from timeside_api.http.stream.endpoints import router as stream
 from timeside_api.http.tasks.endpoints import router as tasks
+from timeside_api.http.transcodes.endpoints import router as transcodes
+from timeside_api.http.transcodes.relay import Relays
+from timeside_api.http.uploads import tus
+from timeside_api.http.uploads.endpoints import router as uploads
+from timeside_api.http.uploads.keeping import keep_uploads
 from timeside_api.settings import RunSettings
 from timeside_core.bus import Bus
 from timeside_core.store import Store
 
-STREAMED = re.compile(r"/v1/items/[^/]+/media")
+ON_DEMAND = (demand, pictures.items, pictures.results, transcodes, exports.results, exports.tasks)
+STREAMED = re.compile(rf"/v1/items/[^/]+/media|{tus.PATH.pattern}|/v1/imports:csv")
 """Paths whose bodies are read as they come."""
 _ABOUT = (
     "Analyse, draw and transcode audio. Sign in with `POST /v1/auth/token`, or make an API key, and send it as "
@@ -58,9 +70,17 @@ _EXPOSED = (
     "RateLimit-Policy",
     "Retry-After",
     *(f"TimeSide-{each}" for each in ("Dtype", "Shape", "Row-Shape", "Rows", "First-Row", "Total-Rows")),
-    "TimeSide-Start-S",
-    "TimeSide-Step-S",
+    "TimeSide-Result",
+    *(f"TimeSide-{each}-S" for each in ("Start", "Step", "Stop")),
+    "TimeSide-Item-Id",
+    "Tus-Resumable",
+    *(f"Upload-{each}" for each in ("Expires", "Length", "Metadata", "Offset")),
     "X-Request-Id",
+)
+_ALLOWED = (
+    *("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "If-Range", "Last-Event-ID", "Range"),
+    *("Tus-Resumable", "X-HTTP-Method-Override"),
+    *(f"Upload-{each}" for each in ("Checksum", "Length", "Metadata", "Offset")),
 )
 
 
@@ -86,6 +106,8 @@ def create_app(
         lifespan=_lifespan,
     )
     readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="readers")
+    settling = Settling(sessions, poll_s=settings.demand_poll_s)
+    scratch = scratch or Path(tempfile.gettempdir()) / "timeside-media"
     app.state.platform = Platform(
         settings=settings,
         bus=bus,
@@ -99,17 +121,21 @@ def create_app(
             strangers=Buckets(per_s=settings.strangers_per_s, burst=settings.strangers_burst),
         ),
         changes=Changes(sessions),
+        duties=Duties(),
         describer=Describer(at_a_time=settings.describers, limit_s=settings.describe_s),
         library=Library(store, readers, open_results=settings.open_results),
         uploads=Uploads(store, settings),
+        demand=Demand(sessions, settling, settings),
+        relays=Relays(bus, sessions, settling, settings, readers, scratch),
         readers=readers,
+        exporters=ThreadPoolExecutor(settings.exports, thread_name_prefix="exporters"),
         runs=runs or RunSettings(),
-        scratch=scratch or Path(tempfile.gettempdir()) / "timeside-media",
+        scratch=scratch,
     )
     app.state.open_streams = Counter[UUID]()
     problems.install(app)
     v1 = APIRouter(prefix="/v1")
-    for router in (accounts, items, media, processors, tasks, results, stream, links):
+    for router in (accounts, items, media, processors, tasks, results, stream, links, uploads, *ON_DEMAND):
         v1.include_router(router)
     for router in (v1, system.router, openapi.router, page):
         app.include_router(router)
@@ -119,11 +145,12 @@ def create_app(
 
 def _surround(app: FastAPI, settings: HttpSettings) -> None:
     """Layers around the app; the one added last is the outermost."""
+    app.add_middleware(tus.Tus)
     if settings.allowed_origins:
         allowed: dict[str, Any] = {
             "allow_origins": sorted(settings.allowed_origins),
             "allow_methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-            "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "Range", "If-Range", "If-None-Match"],
+            "allow_headers": list(_ALLOWED),
             "expose_headers": list(_EXPOSED),
         }
         app.add_middleware(CORSMiddleware, **allowed)
@@ -134,13 +161,18 @@ def _surround(app: FastAPI, settings: HttpSettings) -> None:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     parts: Platform = app.state.platform
     parts.changes.start()
+    parts.duties.start(keep_uploads(parts))
     forgetting = asyncio.create_task(keep_forgetting(parts.database, parts.settings))
     try:
         yield
     finally:
         forgetting.cancel()
         await asyncio.gather(forgetting, return_exceptions=True)
+        await parts.duties.close()
         await parts.changes.close()
+        await parts.relays.close()
+        parts.demand.settling.close()
+        parts.exporters.shutdown(wait=False, cancel_futures=True)
         parts.passwords.close()
         parts.uploads.close()
         parts.readers.shutdown(wait=False, cancel_futures=True)

@@ -14,11 +14,14 @@ from timeside_api.database import Database
 from timeside_api.http.accounts.passwords import Passwords, Throttle
 from timeside_api.http.accounts.tokens import Tokens
 from timeside_api.http.changes import Changes
+from timeside_api.http.demand.asking import Demand
+from timeside_api.http.duties import Duties
 from timeside_api.http.media.body import Uploads
 from timeside_api.http.media.describe import Describer
 from timeside_api.http.rates import Rates
 from timeside_api.http.results.library import Library
 from timeside_api.http.settings import HttpSettings
+from timeside_api.http.transcodes.relay import Relays
 from timeside_api.settings import RunSettings
 from timeside_core.bus import Bus
 from timeside_core.store import Store
@@ -37,11 +40,16 @@ class Platform:
     throttle: Throttle
     rates: Rates
     changes: Changes
+    duties: Duties
     describer: Describer
     library: Library
     uploads: Uploads
+    demand: Demand
+    relays: Relays
     readers: ThreadPoolExecutor
     """Threads in which the store is read."""
+    exporters: ThreadPoolExecutor
+    """Threads in which files for other programs are written."""
     runs: RunSettings
     """What a cancel needs to know."""
     scratch: Path

@@ -86,6 +86,20 @@ class HttpSettings(BaseModel):
     """An upload of which no byte comes for so long is given up."""
     upload_s: Seconds = 6 * 3600.0
     """Limit of an upload."""
+    open_uploads: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """Uploads of one account that can be gone on with: an album in parallel, several times."""
+    open_upload_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 30
+    """Of all of them together, once they are whole: they lie in the store until then, or until they expire."""
+    upload_part_bytes: Annotated[int, Field(ge=1 << 16, le=64 << 20)] = 4 << 20
+    """Put into the store at once, and held in memory until then; a killed process loses no more than that."""
+    upload_lease_s: Seconds = 10.0
+    """An upload whose request gives no sign of life for so long can be gone on with by another; they give three."""
+    upload_keep_s: Seconds = 24 * 3600.0
+    """An upload that nobody goes on with is removed after so long."""
+    upload_finish_s: Seconds = 20.0
+    """How long the request with the last bytes waits until they have become an item: 5 GB at a slow disk."""
+    upload_sweep_s: Seconds = 30.0
+    """How often uploads are looked after."""
     describe_s: Seconds = 30.0
     """Limit of the look at a media's header."""
     describers: Annotated[int, Field(ge=1, le=64)] = 2

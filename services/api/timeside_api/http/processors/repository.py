@@ -38,23 +38,27 @@ def get(id: str) -> ProcessorOut:
 
 def built(asked: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Processor]:
     """Instances, in order; raises a problem that names the field and the rule."""
-    return [_built(f"/processors/{index}", id, parameters) for index, (id, parameters) in enumerate(asked)]
+    return [
+        build(id, parameters, f"/processors/{index}/processor", f"/processors/{index}/parameters")
+        for index, (id, parameters) in enumerate(asked)
+    ]
 
 
-def _built(pointer: str, id: str, parameters: Mapping[str, Any]) -> Processor:
+def build(id: str, parameters: Mapping[str, Any], named: str = "processor", set_: str = "parameters") -> Processor:
+    """An instance; a problem names the field that has its id, or that which has its parameters."""
     try:
         processor = get_processor(id)
     except UnknownProcessorError as error:
-        raise invalid(f"{pointer}/processor", str(error)) from None
+        raise invalid(named, str(error)) from None
     if not issubclass(processor, _ASKABLE):
-        raise invalid(f"{pointer}/processor", f"{id!r} is none that can be asked for")
+        raise invalid(named, f"{id!r} is none that can be asked for")
     if unknown := sorted(parameters.keys() - parameter_names(processor)):
         known = ", ".join(sorted(parameter_names(processor))) or "none"
-        raise invalid(f"{pointer}/parameters/{unknown[0]}", f"is no parameter of {id}, which has {known}")
+        raise invalid(f"{set_}/{unknown[0]}", f"is no parameter of {id}, which has {known}")
     try:
         return processor.from_parameters(parameters)
     except ParameterError as error:
-        raise invalid(f"{pointer}/parameters", str(error)) from None
+        raise invalid(set_, str(error)) from None
 
 
 def _described_or_none(id: str) -> ProcessorOut | None:

@@ -41,7 +41,6 @@ _FILE: dict[int | str, dict[str, Any]] = {
     **_READ,
     **errors(416),
 }
-_AGAIN_S = "2"
 
 
 @router.get("", operation_id="results_list", responses=errors(404))
@@ -150,7 +149,7 @@ async def result_file(
     result_id: UUID, request: Request, caller: CallerOf, session: Session, parts: PlatformOf
 ) -> Response:
     """The file of a result that is one, also by range."""
-    result = _done(await repository.get(session, caller, result_id))
+    result = repository.done(await repository.get(session, caller, result_id))
     if not result.mime_type or result.object_name is None:
         raise not_found("file of result", result_id)
     file = StoredFile(
@@ -165,19 +164,11 @@ async def result_file(
 
 def _named(result: Result, output: str) -> str:
     """The name of an output that a path has, of a result whose rows can be read."""
-    _done(result)
+    repository.done(result)
     for name in () if result.mime_type else result.outputs:
         if output_path(name) == output:
             return name
     raise not_found(f"output {output!r} of result", result.id)
-
-
-def _done(result: Result) -> Result:
-    if result.state is ResultState.DONE:
-        return result
-    if result.state is ResultState.PENDING:
-        raise Problem(409, "pending", "the result is not done yet", headers={"Retry-After": _AGAIN_S})
-    raise Problem(409, str(result.state), f"the result was not made: {result.reason or result.state}")
 
 
 def _tile(stored: StoredResult, output: str, level: int, index: int) -> tuple[bytes, dict[str, str]]:
