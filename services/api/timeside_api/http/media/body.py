@@ -1,8 +1,10 @@
 """Bytes of an upload on their way into the store: bounded in length and time, written in a thread."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeAlias, TypeVar
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -10,6 +12,10 @@ from starlette.requests import ClientDisconnect
 from timeside_api.http.problems import Problem, busy
 from timeside_api.http.settings import HttpSettings
 from timeside_core.store import Store
+
+Answer = TypeVar("Answer")
+Next: TypeAlias = Callable[[], Coroutine[Any, Any, bytes | None]]
+"""Gives the next chunk; None at the end."""
 
 
 class Uploads:
@@ -22,24 +28,41 @@ class Uploads:
 
     async def take(self, request: Request) -> tuple[str, int]:
         """SHA-256 and size of the body, which is then in the store."""
+        limit = self._settings.max_upload_bytes
         declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._settings.max_upload_bytes:
-            raise _too_large(self._settings)
-        if self._room <= 0:
-            raise busy(f"{self._settings.uploads} uploads are under way")
-        self._room -= 1
+        if declared.isdecimal() and int(declared) > limit:
+            raise too_large(limit)
+        self._begin()
         loop = asyncio.get_running_loop()
-        chunks = _Chunks(request, self._settings)
-        writing = loop.run_in_executor(self._threads, self._store.put_media, _pulled(chunks, loop))
+        chunks = Chunks(request, self._settings, limit)
+        writing = loop.run_in_executor(self._threads, self._store.put_media, pulled(chunks.next, loop))
         writing.add_done_callback(self._ended)
         sha256, size = await asyncio.shield(writing)
         if not size:
             raise Problem(422, "media", "the body is empty")
         return sha256, size
 
+    @contextmanager
+    def place(self) -> Generator[None]:
+        """One of the uploads at a time; raises a problem where there are too many."""
+        self._begin()
+        try:
+            yield
+        finally:
+            self._room += 1
+
+    async def in_thread(self, call: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Do something that waits for the store."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+
     def close(self) -> None:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self) -> None:
+        if self._room <= 0:
+            raise busy(f"{self._settings.uploads} uploads are under way")
+        self._room -= 1
 
     def _ended(self, writing: "asyncio.Future[tuple[str, int]]") -> None:
         self._room += 1
@@ -47,12 +70,12 @@ class Uploads:
             writing.exception()  # it was told, or who would have been told has gone
 
 
-class _Chunks:
+class Chunks:
     """Chunks of a body, one at a time; None at its end."""
 
-    def __init__(self, request: Request, settings: HttpSettings) -> None:
+    def __init__(self, request: Request, settings: HttpSettings, max_bytes: int) -> None:
         self._stream = aiter(request.stream())
-        self._settings = settings
+        self._settings, self._max_bytes = settings, max_bytes
         self._ends_at = asyncio.get_running_loop().time() + settings.upload_s
         self._size = 0
 
@@ -66,16 +89,17 @@ class _Chunks:
         except ClientDisconnect:
             raise Problem(400, "broken", "the upload broke off") from None
         self._size += len(chunk or b"")
-        if self._size > self._settings.max_upload_bytes:
-            raise _too_large(self._settings)
+        if self._size > self._max_bytes:
+            raise too_large(self._max_bytes)
         return chunk
 
 
-def _pulled(chunks: _Chunks, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
-    """The chunks, for a thread."""
-    while (chunk := asyncio.run_coroutine_threadsafe(chunks.next(), loop).result()) is not None:
+def pulled(next: Next, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
+    """Chunks, until there is none, for a thread."""
+    while (chunk := asyncio.run_coroutine_threadsafe(next(), loop).result()) is not None:
         yield chunk
 
 
-def _too_large(settings: HttpSettings) -> Problem:
-    return Problem(413, "too-large", f"a media may have {settings.max_upload_bytes} bytes")
+def too_large(max_bytes: int) -> Problem:
+    """For who sends more."""
+    return Problem(413, "too-large", f"{max_bytes} bytes may be sent at most")

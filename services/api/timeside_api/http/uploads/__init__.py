@@ -1,0 +1,1 @@
+"""Uploads that can be gone on with: tus 1.0."""
