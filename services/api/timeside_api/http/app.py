@@ -21,11 +21,14 @@ from timeside_api.http.access import guard
 from timeside_api.http.accounts.endpoints import router as accounts
 from timeside_api.http.accounts.passwords import Passwords, Throttle
 from timeside_api.http.accounts.tokens import Tokens
+from timeside_api.http.annotations.endpoints import router as annotations
 from timeside_api.http.changes import Changes
 from timeside_api.http.demand.asking import Demand
 from timeside_api.http.demand.endpoints import router as demand
 from timeside_api.http.demand.settling import Settling
 from timeside_api.http.duties import Duties
+from timeside_api.http.events.endpoints import router as events
+from timeside_api.http.experiences.endpoints import router as experiences
 from timeside_api.http.exports import endpoints as exports
 from timeside_api.http.items.endpoints import router as items
 from timeside_api.http.keeping import keep_forgetting
@@ -37,10 +40,12 @@ from timeside_api.http.media.endpoints import router as media
 from timeside_api.http.page.endpoints import router as page
 from timeside_api.http.pictures import endpoints as pictures
 from timeside_api.http.platform import Platform
+from timeside_api.http.presets.endpoints import router as presets
 from timeside_api.http.processors.endpoints import router as processors
 from timeside_api.http.rates import Buckets, Rates
 from timeside_api.http.results.endpoints import router as results
 from timeside_api.http.results.library import Library
+from timeside_api.http.selections.endpoints import router as selections
 from timeside_api.http.settings import HttpSettings
 from timeside_api.http.stream import schemas
 from timeside_api.http.stream.endpoints import router as stream
@@ -54,8 +59,12 @@ from timeside_api.settings import RunSettings
 from timeside_core.bus import Bus
 from timeside_core.store import Store
 
+COLLECTED = (presets, experiences, selections)
 ON_DEMAND = (demand, pictures.items, pictures.results, transcodes, exports.results, exports.tasks)
-STREAMED = re.compile(rf"/v1/items/[^/]+/media|{tus.PATH.pattern}|/v1/imports:csv")
+SHARED = (annotations, events)
+STREAMED = re.compile(
+    rf"/v1/items/[^/]+/media|{tus.PATH.pattern}|/v1/imports:csv|/v1/annotation-tracks/[^/]+/annotations:import"
+)
 """Paths whose bodies are read as they come."""
 _ABOUT = (
     "Analyse, draw and transcode audio. Sign in with `POST /v1/auth/token`, or make an API key, and send it as "
@@ -135,7 +144,20 @@ def create_app(
     app.state.open_streams = Counter[UUID]()
     problems.install(app)
     v1 = APIRouter(prefix="/v1")
-    for router in (accounts, items, media, processors, tasks, results, stream, links, uploads, *ON_DEMAND):
+    for router in (
+        accounts,
+        items,
+        media,
+        processors,
+        tasks,
+        results,
+        stream,
+        links,
+        uploads,
+        *COLLECTED,
+        *ON_DEMAND,
+        *SHARED,
+    ):
         v1.include_router(router)
     for router in (v1, system.router, openapi.router, page):
         app.include_router(router)

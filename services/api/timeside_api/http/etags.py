@@ -67,8 +67,8 @@ TagOf = Annotated[Tag, Depends(_tag)]
 
 
 async def lock(session: AsyncSession, table: Any, id: UUID) -> None:
-    """Have nobody else change a row between the look at it and the change."""
-    await session.execute(select(table.id).where(table.id == id).with_for_update())
+    """Have nobody else change a row between the look at it and the change; others may still refer to it."""
+    await session.execute(select(table.id).where(table.id == id).with_for_update(key_share=True))
 
 
 def _names(header: str | None, tag: str) -> bool:

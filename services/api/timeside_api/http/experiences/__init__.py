@@ -1,0 +1,1 @@
+"""Experiences: what is asked of media together."""

@@ -1,0 +1,1 @@
+"""Presets: processors with parameters, under a name."""

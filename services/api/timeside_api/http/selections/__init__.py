@@ -1,0 +1,1 @@
+"""Selections: items that belong together."""
