@@ -14,7 +14,7 @@ from timeside_api import tasks, views
 from timeside_api.database import Database
 from timeside_api.http.demand.settling import Settling
 from timeside_api.http.problems import Problem
-from timeside_api.http.results import repository
+from timeside_api.http.results.states import done
 from timeside_api.http.settings import HttpSettings
 from timeside_api.http.tasks.schemas import ResultOfTask
 from timeside_api.models import Result, ResultState
@@ -104,7 +104,7 @@ class Demand:
         }
         for each in found.values():
             if each.state is ResultState.FAILED:
-                repository.done(each)
+                done(each)
         if all(each.key in found and found[each.key].state is ResultState.DONE for each in part.asked):
             return [found[each.key] for each in part.asked]
         return await self._get(await self._database.retried(begin))
@@ -141,4 +141,4 @@ class Demand:
         for each in results:
             if each.state is ResultState.PENDING:
                 raise NotYet(each)
-        return [repository.done(each) for each in results]
+        return [done(each) for each in results]

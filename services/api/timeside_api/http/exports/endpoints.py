@@ -16,6 +16,7 @@ from timeside_api.http.platform import PlatformOf, Session
 from timeside_api.http.problems import Problem, not_found
 from timeside_api.http.results import repository
 from timeside_api.http.results.schemas import manifest_of
+from timeside_api.http.results.states import done
 from timeside_api.http.tasks import repository as tasks_seen
 from timeside_api.models import Result, TaskResult
 from timeside_api.views import View
@@ -59,7 +60,7 @@ _TABLE: dict[int | str, dict[str, Any]] = {
 @results.get("/{result_id}/provenance", operation_id="result_provenance", responses=errors(404, 409))
 async def result_provenance(result_id: UUID, caller: CallerOf, session: Session, parts: PlatformOf) -> Origin:
     """Where a result comes from."""
-    result = repository.done(await repository.get(session, caller, result_id))
+    result = done(await repository.get(session, caller, result_id))
     view = await session.get(View, result_id)
     recorded = None if result.mime_type else (await parts.library.read(result, manifest_of))["provenance"]
     row = {name: getattr(result, name) for name in Origin.model_fields if hasattr(result, name)}
@@ -147,7 +148,7 @@ async def task_table(
 
 
 def _with_rows(result: Result) -> Result:
-    if repository.done(result).mime_type:
+    if done(result).mime_type:
         raise Problem(409, "no-rows", "it is a file: GET …/file")
     return result
 

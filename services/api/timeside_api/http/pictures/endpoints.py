@@ -19,6 +19,7 @@ from timeside_api.http.platform import Platform, PlatformOf
 from timeside_api.http.problems import Problem, invalid
 from timeside_api.http.processors.schemas import output_path
 from timeside_api.http.results import repository
+from timeside_api.http.results.states import done
 from timeside_api.http.tasks.schemas import ResultOfTask
 from timeside_api.models import Media, Result
 from timeside_api.plans import asked
@@ -136,7 +137,7 @@ async def result_image(
 ) -> Response:
     """A picture of an analyzer's result, of any size and span; drawn once however many ask."""
     async with parts.database.transaction() as session:
-        result = repository.done(await repository.get(session, caller, result_id))
+        result = done(await repository.get(session, caller, result_id))
         media = await session.get_one(Media, result.media_sha256)
     frame = _frame(parts, media, Span(start, stop), width, height, format)
     drawn = await _grapher_of(result, grapher, parameters, output)

@@ -17,6 +17,7 @@ from timeside_api.http.processors.schemas import output_path
 from timeside_api.http.results import repository
 from timeside_api.http.results.rows import MEDIA_TYPES, Format, Slice, encoded
 from timeside_api.http.results.schemas import ResultOut, manifest_of
+from timeside_api.http.results.states import done
 from timeside_api.http.tasks.schemas import ResultOfTask
 from timeside_api.models import Result, ResultState
 from timeside_core.pyramid import TILE_ROWS, WAVEFORM_ROWS
@@ -149,7 +150,7 @@ async def result_file(
     result_id: UUID, request: Request, caller: CallerOf, session: Session, parts: PlatformOf
 ) -> Response:
     """The file of a result that is one, also by range."""
-    result = repository.done(await repository.get(session, caller, result_id))
+    result = done(await repository.get(session, caller, result_id))
     if not result.mime_type or result.object_name is None:
         raise not_found("file of result", result_id)
     file = StoredFile(
@@ -164,7 +165,7 @@ async def result_file(
 
 def _named(result: Result, output: str) -> str:
     """The name of an output that a path has, of a result whose rows can be read."""
-    repository.done(result)
+    done(result)
     for name in () if result.mime_type else result.outputs:
         if output_path(name) == output:
             return name

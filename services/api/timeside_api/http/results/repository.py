@@ -7,11 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from timeside_api.http.access import Caller
 from timeside_api.http.ownership import media_of
-from timeside_api.http.problems import Problem, not_found
-from timeside_api.models import Result, ResultState
-
-AGAIN_S = 2
-"""After which what is pending may be done."""
+from timeside_api.http.problems import not_found
+from timeside_api.models import Result
 
 
 def readable(caller: Caller) -> Select[Result]:
@@ -27,12 +24,3 @@ async def get(session: AsyncSession, caller: Caller, result_id: UUID) -> Result:
     if result is None:
         raise not_found("result", result_id)
     return result
-
-
-def done(result: Result) -> Result:
-    """The result, if it is done; raises a problem that says why it is not."""
-    if result.state is ResultState.DONE:
-        return result
-    if result.state is ResultState.PENDING:
-        raise Problem(409, "pending", "the result is not done yet", headers={"Retry-After": str(AGAIN_S)})
-    raise Problem(409, str(result.state), f"the result was not made: {result.reason or result.state}")
