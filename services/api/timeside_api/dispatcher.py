@@ -28,12 +28,12 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from timeside_api import events, queue, views
+from timeside_api import events, live, queue, views
 from timeside_api.database import Database, advisory_lock, is_away
 from timeside_api.metrics import DISPATCHED, IS_DISPATCHER, OUTBOX, QUEUED_SECONDS, RUNS
 from timeside_api.models import Outbox, Run, RunKind, RunState
 from timeside_api.queue import Claimed, Load, Placed, Sent, Waiting
-from timeside_api.runs import HELD, Ledger, recorded
+from timeside_api.runs import HELD, Ledger, recorded, say
 from timeside_api.settings import RunSettings
 from timeside_api.tasks import WAKE
 from timeside_core import topics
@@ -50,6 +50,7 @@ from timeside_core.messages import (
     Renewal,
     SegmentOfMedia,
     Sink,
+    Stop,
     StoredMedia,
     StoredResultRef,
     encode,
@@ -60,13 +61,17 @@ LOCK = 0x7473_6469
 """Key of the advisory lock."""
 LANES: tuple[Lane, ...] = ("interactive", "bulk")
 """The most urgent first."""
+QUEUES = (*LANES, live.LANE)
+"""Lanes of the queue, whose runs are handed out each for themselves."""
 FUSED: frozenset[Lane] = frozenset({"bulk"})
 """Lanes in which one worker does all of a run, and no blocks cross the bus."""
-COMMAND_GROUPS = ("ts.decoder", "ts.worker")
+COMMAND_GROUPS = ("ts.decoder", "ts.worker", "ts.decoder-live")
 """Groups that take commands to decode."""
 DRAWING_GROUPS = ("ts.drawer",)
 """Groups that take commands to draw."""
 STAGE = "dispatcher"
+NEVER = (1 << 15) - 1
+"""Strikes that no run has."""
 
 _log = logging.getLogger(__name__)
 
@@ -186,7 +191,7 @@ class Dispatcher:
             relayed = await self._relay()
             if time.monotonic() - self._ticked_at >= self._settings.tick_s:
                 await self.look_after()
-            handed_out = [await self._hand_out(lane) for lane in LANES]
+            handed_out = [await self._hand_out(lane) for lane in QUEUES]
         except BaseException:
             await self.release()  # a connection that was lost would come back without the lock
             raise
@@ -207,26 +212,39 @@ class Dispatcher:
 
     # Handing out
 
-    async def _hand_out(self, lane: Lane) -> bool:
+    async def _hand_out(self, lane: str) -> bool:
         """Hand out the runs of a lane whose turn it is and for which there is room; whether there were any."""
         placed = await self._place(lane)
         if not placed:
             return False
         async with self._transaction() as session:
             ids = await queue.claim(session, lane, placed)
+            if lane == live.LANE:
+                await live.begin_attempts(session, ids)
             claimed = await queue.claimed(session, ids)
         await self._send(lane, claimed)
         return True
 
-    async def _place(self, lane: Lane) -> list[Placed]:
-        partitions = await self._bus.partition_count(topics.decode_commands(lane))
+    async def _place(self, lane: str) -> list[Placed]:
+        if lane == live.LANE:
+            return await self._place_live()
+        partitions = await self._bus.partition_count(command_topic(RunKind.DECODE, lane))
         alone_from_strikes = self._settings.max_strikes - 1
         async with self._transaction() as session:
             waiting = await queue.waiting(session, lane, limit=self._settings.batch)
             loads = await queue.loads(session, lane, alone_from_strikes=alone_from_strikes) if waiting else {}
         return place(waiting, loads, partitions, credits=self._settings.credits, alone_from_strikes=alone_from_strikes)
 
-    async def _send(self, lane: Lane, claimed: Sequence[Claimed]) -> None:
+    async def _place_live(self) -> list[Placed]:
+        """As many as may be open. None waits until it is alone on a partition: the others may never end."""
+        partitions, most = await self._bus.partition_count(topics.LIVE), self._settings.live_runs
+        async with self._transaction() as session:
+            waiting = await queue.waiting(session, live.LANE, limit=self._settings.batch)
+            loads = await queue.loads(session, live.LANE, alone_from_strikes=NEVER) if waiting else {}
+        room = max(0, most - sum(load.runs for load in loads.values()))
+        return place(waiting[:room], loads, partitions, credits=most, alone_from_strikes=NEVER)
+
+    async def _send(self, lane: str, claimed: Sequence[Claimed]) -> None:
         """Send commands, then note that they are sent."""
         on_their_way: list[tuple[Claimed, asyncio.Future[Position]]] = []
         for each in claimed:
@@ -248,12 +266,13 @@ class Dispatcher:
             await queue.dispatched(session, sent)
         DISPATCHED.labels(lane).inc(len(sent))
 
-    async def _command(self, lane: Lane, claimed: Claimed) -> Decode | Draw:
+    async def _command(self, lane: str, claimed: Claimed) -> Decode | Draw:
         if claimed.run.kind is RunKind.DRAW:
             return drawing(claimed)
         pools = [] if lane in self._fused else sorted({result.pool for result in claimed.results})
-        counts = {pool: await self._bus.partition_count(topics.pcm(pool, lane)) for pool in pools}
-        return command(claimed, lane, counts)
+        lane_of_blocks = blocks_lane(lane)
+        counts = {pool: await self._bus.partition_count(topics.pcm(pool, lane_of_blocks)) for pool in pools}
+        return command(claimed, lane_of_blocks, counts)
 
     async def _refuse(self, claimed: Claimed, error: Exception) -> None:
         async with self._transaction() as session:
@@ -267,9 +286,10 @@ class Dispatcher:
     async def look_after(self) -> None:
         """Find what was accepted, what is gone, what expired; hand out again what must be."""
         self._ticked_at = time.monotonic()
-        for lane in LANES:
+        for lane in QUEUES:
             for kind in self._groups:
                 await self._accept(lane, kind)
+        await self._remind()
         if self._tick is not None and await self._is_recorded(self._tick):
             await self._expire(self._tick)
             self._tick = None
@@ -278,7 +298,7 @@ class Dispatcher:
         if time.monotonic() - self._measured_at >= self._settings.measure_s:
             await self._measure()
 
-    async def _accept(self, lane: Lane, kind: RunKind) -> None:
+    async def _accept(self, lane: str, kind: RunKind) -> None:
         """Begin the leases of commands that were accepted; hand out again those that are gone without that."""
         async with self._transaction() as session:
             numbers = await queue.dispatched_partitions(session, lane, kind)
@@ -293,6 +313,12 @@ class Dispatcher:
             gone = await queue.gone(session, lane, kind, bounds)
             cause = "its command is gone from the log, and nobody had accepted it"
             await self._again(session, gone, cause, RunState.DISPATCHED)
+
+    async def _remind(self) -> None:
+        """Say again which live sources are to be heard no more: who has them may not have been there to hear it."""
+        async with self._transaction() as session:
+            for run_id in await live.stopping(session):
+                say(session, topics.CONTROL, Stop(run_id=run_id), key=run_id)
 
     async def _is_recorded(self, tick: _Tick) -> bool:
         async with self._transaction() as session:
@@ -423,9 +449,16 @@ def _fewest(least: list[tuple[int, int]], runs: Mapping[int, int], closed: Colle
     return least[0][1] if least else None
 
 
-def command_topic(kind: RunKind, lane: Lane) -> str:
+def command_topic(kind: RunKind, lane: str) -> str:
     """Where commands of a kind lie."""
-    return topics.graph_commands(lane) if kind is RunKind.DRAW else topics.decode_commands(lane)
+    if kind is RunKind.DRAW:
+        return topics.graph_commands(blocks_lane(lane))
+    return topics.LIVE if lane == live.LANE else topics.decode_commands(blocks_lane(lane))
+
+
+def blocks_lane(lane: str) -> Lane:
+    """The lane in which the blocks of runs travel: somebody may be listening to what is live."""
+    return "interactive" if lane == live.LANE else cast("Lane", lane)
 
 
 def drawing(claimed: Claimed) -> Draw:
@@ -452,7 +485,7 @@ def drawing(claimed: Claimed) -> Draw:
 
 def command(claimed: Claimed, lane: Lane, partitions: Mapping[str, int]) -> Decode:
     """The command that hands out a run; `partitions` are those of the topics of pools that are sent blocks."""
-    run, media, results, _ = claimed
+    run, media, results, _, source = claimed
     number = cast("int", run.partition)
     return Decode(
         run=RunMessage(
@@ -460,7 +493,7 @@ def command(claimed: Claimed, lane: Lane, partitions: Mapping[str, int]) -> Deco
             attempt=run.attempt,
             lane=lane,
             plan=Plan(
-                source=StoredMedia(sha256=media.sha256, size=media.size),
+                source=source or StoredMedia(sha256=media.sha256, size=media.size),
                 segment=SegmentOfMedia(first_sample=run.first_sample, samples=run.samples),
                 processors=tuple(
                     PlannedProcessor(

@@ -19,6 +19,9 @@ What workers say counts while a run is claimed, dispatched or running, and only 
 A result, what is computed once however many ask: `pending` ──▶ `done` | `failed` | `cancelled`. At most one of a key is
 pending or done; the others are history. A task, what somebody asked for: `running` until all of its results are
 settled, then `done`, `partial` (some are done) or `failed` (none is); `cancelled` when its owner says so.
+
+A live session has a run that lasts as long as its source, and a result for each processor that is pending as long; what
+is made meanwhile is in `live`.
 """
 
 from datetime import datetime
@@ -175,11 +178,13 @@ class Owned:
 
 
 class Media(Base):
-    """Bytes in the store, once each, and what decoders found them to be."""
+    """Bytes in the store, once each, or a live session (see `live`), and what decoders found them to be."""
 
     __tablename__ = "media"
+    __table_args__ = (CheckConstraint("length(sha256) = 64 OR size = 0", name="key"),)
 
     sha256: Mapped[str] = mapped_column(primary_key=True)
+    """Of the bytes; of a live session, which has none, the id, which is shorter."""
     size: Mapped[Big]
     samplerate: Mapped[Big | None]
     channels: Mapped[int | None]

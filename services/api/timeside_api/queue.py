@@ -14,11 +14,12 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from timeside_api import views
+from timeside_api import live, views
 from timeside_api.models import Media, Result, Run, RunKind, RunState
 from timeside_api.runs import HELD
 from timeside_api.views import View
 from timeside_core.bus import Bounds
+from timeside_core.messages import LiveSource
 
 
 class Waiting(NamedTuple):
@@ -56,6 +57,8 @@ class Claimed(NamedTuple):
     results: Sequence[Result]
     view: tuple[View, Sequence[Result]] | None = None
     """Of a drawing: the picture, and the results that it shows; None where these are gone."""
+    source: LiveSource | None = None
+    """Of a live run."""
 
 
 class Sent(NamedTuple):
@@ -148,7 +151,12 @@ async def claimed(session: AsyncSession, run_ids: Collection[UUID]) -> list[Clai
     runs = [(run, media) for run, media in found]
     wanted = [id for run, _ in runs for id in run.planned]
     results = {each.id: each for each in await session.scalars(select(Result).where(Result.id.in_(wanted)))}
-    return [Claimed(run, media, [results[id] for id in run.planned], await _view(session, run)) for run, media in runs]
+    sessions = await live.of_runs(session, [run.id for run, _ in runs if run.lane == live.LANE])
+    sources = {run_id: each.message() for run_id, each in sessions.items()}
+    return [
+        Claimed(run, media, [results[id] for id in run.planned], await _view(session, run), sources.get(run.id))
+        for run, media in runs
+    ]
 
 
 async def _view(session: AsyncSession, run: Run) -> tuple[View, Sequence[Result]] | None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from timeside_api import runs
+from timeside_api import live, runs
 from timeside_api.database import Database, is_away
 from timeside_api.metrics import POISON, RECORDED, RECORDED_UNTIL, REFUSED
 from timeside_api.models import Run, RunKind
@@ -24,7 +24,7 @@ from timeside_api.settings import RunSettings
 from timeside_core import dead_letters, topics
 from timeside_core.bus import Bus, Consumer, OffsetOutOfRangeError, Partition, Record
 from timeside_core.errors import BusError, MissingTopicError, PoisonError, StaleMemberError
-from timeside_core.messages import Derived, Done, Facts, Failed, Gap, Lost, Progress, Renewal, RunRef, decode
+from timeside_core.messages import Derived, Done, Ended, Facts, Failed, Gap, Lost, Progress, Renewal, RunRef, decode
 
 GROUP = "ts.recorder"
 TOPICS = (topics.RESULT, topics.LEASE, topics.PROGRESS)
@@ -37,7 +37,7 @@ COMMIT_S = 5.0
 
 _PCM = topics.pcm("", "bulk").removesuffix(".bulk")
 _DRAWINGS = topics.graph_commands("bulk").removesuffix(".bulk")
-_ABOUT_RESULTS = Done | Derived | Failed | Facts | Gap
+_ABOUT_RESULTS = Done | Ended | Derived | Failed | Facts | Gap
 
 _log = logging.getLogger(__name__)
 
@@ -204,14 +204,19 @@ class Recorder:
         if isinstance(message, Facts):  # they are true of the media, whatever has become of the run
             run = ledger.of_attempt(message.run_id, message.attempt)
             if run is not None:
-                await runs.learn(session, run, message.facts, final=message.final)
+                await _learn(session, ledger, run, message)
             return run is not None
+        if isinstance(message, Done) and message.segment is not None:
+            run = ledger.run(message.run_id)
+            return run is not None and await ledger.segment(run, message)
         run = ledger.held(message.run_id, message.attempt)
         if run is None:
             return False
         match message:
             case Done():
                 return ledger.done(run, message)
+            case Ended():
+                return await ledger.ended(run, message)
             case Derived():
                 return ledger.derived(run, message.processor or 0, message)  # a drawing has one result
             case Gap():
@@ -262,6 +267,13 @@ class Recorder:
             await consumer.commit({each: at for each, at in self._next.items() if each in consumer.positions})
         except BusError as error:
             _log.info("the group's offsets are committed later: %s", error)
+
+
+async def _learn(session: AsyncSession, ledger: Ledger, run: Run, message: Facts) -> None:
+    if run.lane != live.LANE:
+        await runs.learn(session, run, message.facts, final=message.final)
+    elif refusal := await live.learn(session, run, message.facts, final=message.final):
+        ledger.fail_all(run, "samplerate", refusal)
 
 
 async def _failed(ledger: Ledger, run: Run, message: Failed) -> None:

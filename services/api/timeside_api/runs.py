@@ -13,13 +13,24 @@ from uuid import UUID
 from sqlalchemy import exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from timeside_api import events
+from timeside_api import events, live
 from timeside_api.metrics import AGAIN
 from timeside_api.models import Media, Outbox, Result, ResultState, Run, RunKind, RunState
 from timeside_api.settings import RunSettings
 from timeside_core import topics
 from timeside_core.bus import Partition
-from timeside_core.messages import Cancel, Derived, Done, JsonMessage, MediaFacts, Progress, RunRef, State, encode
+from timeside_core.messages import (
+    Cancel,
+    Derived,
+    Done,
+    Ended,
+    JsonMessage,
+    MediaFacts,
+    Progress,
+    RunRef,
+    State,
+    encode,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +46,8 @@ class Ledger:
         self._session, self._settings = session, settings
         self._runs: dict[UUID, Run] = {}
         self._pending: dict[UUID, Result] = {}
+        self._live: dict[UUID, live.LiveSession] = {}
+        """Sessions of those runs that are live, by run."""
         self._settled: list[Result] = []
         self._said: dict[UUID, State] = {}
 
@@ -51,6 +64,11 @@ class Ledger:
         pending = select(Result).where(Result.run_id.in_(wanted), Result.state == ResultState.PENDING)
         rows = await self._session.scalars(pending.order_by(Result.id).with_for_update())
         self._pending |= {result.id: result for result in rows}
+        self._live |= await live.of_runs(self._session, [id for id in wanted if self._is_live(id)])
+
+    def run(self, run_id: UUID) -> Run | None:
+        """One of these, if it is known."""
+        return self._runs.get(run_id)
 
     def of_attempt(self, run_id: UUID, attempt: int) -> Run | None:
         """The run, if that is its present attempt."""
@@ -99,6 +117,35 @@ class Ledger:
         self._settle(run, result, ResultState.DONE)
         return True
 
+    async def segment(self, run: Run, message: Done) -> bool:
+        """A segment of a live source is whole: make it visible; whether it counts."""
+        track_id = await live.track_of(self._session, message)
+        track = None if track_id is None else self._pending.get(track_id)
+        if track is None or run.state not in _WAITING_OR_HELD:
+            return False
+        if (message.media, message.id, message.processor_version) != (
+            track.media_sha256,
+            track.processor,
+            track.version,
+        ):
+            return False
+        made = await live.add(self._session, self._live[run.id], track, message)
+        if made and message.attempt == run.attempt:
+            run.strikes, self._live[run.id].got_on = 0, run.attempt
+        return made
+
+    async def ended(self, run: Run, message: Ended) -> bool:
+        """A live source has ended, and all segments of a track were told; whether it counts."""
+        track = self.pending(run, message.processor)
+        if track is not None:
+            await self._end(run, track)
+        return track is not None
+
+    async def end_all(self, run: Run) -> None:
+        """A live source is heard no more, and what was heard is kept."""
+        for track in self.pending_of(run):
+            await self._end(run, track)
+
     def fail(self, run: Run, result: Result, code: str, reason: str) -> None:
         """A result cannot be had."""
         result.code, result.reason = code, reason
@@ -111,16 +158,19 @@ class Ledger:
 
     async def again(self, run: Run, cause: str, *, culprit: Result | None = None, blame: bool = True) -> None:
         """Hand a run out again; when that was the last bad end it may have, give up what is to blame, or all of it."""
-        run.causes = [*run.causes, f"attempt {run.attempt}: {cause}"]
+        run.causes = [*run.causes, f"attempt {run.attempt}: {cause}"][-self._settings.max_attempts :]
         run.strikes += blame
+        if self._is_live(run.id):
+            say(self._session, topics.CONTROL, Cancel(run_id=run.id, attempt=run.attempt), key=run.id)
+            if self._live[run.id].stopped_at is not None:
+                return await self.end_all(run)
         AGAIN.labels("run" if blame else "nobody").inc()
         if run.strikes >= self._settings.max_strikes and not await self._goes_on_without(run, culprit):
             return self.fail_all(run, "attempts", f"ended badly {run.strikes} times: {'; '.join(run.causes)}")
-        if run.attempt >= self._settings.max_attempts:
-            return self.fail_all(
-                run, "attempts", f"was handed out {run.attempt} times in vain: {'; '.join(run.causes)}"
-            )
-        pause_s = min(self._settings.max_pause_s, self._settings.pause_s * 2.0 ** min(30, run.attempt - 1))
+        attempts = run.attempt - self._got_on(run)
+        if attempts >= self._settings.max_attempts:
+            return self.fail_all(run, "attempts", f"was handed out {attempts} times in vain: {'; '.join(run.causes)}")
+        pause_s = min(self._settings.max_pause_s, self._settings.pause_s * 2.0 ** min(30, max(0, attempts - 1)))
         run.state, run.lease_until = RunState.QUEUED, None
         run.not_before = func.now() + timedelta(seconds=pause_s)
         self._say(run, "queued", cause)
@@ -156,6 +206,17 @@ class Ledger:
             events.note(self._session, "result.settled", owner_id=run.owner_id, subject_id=result.id, **about)
         del self._pending[result.id]
 
+    async def _end(self, run: Run, track: Result) -> None:
+        track.samples, track.size = await live.extent(self._session, track.id)
+        self._settle(run, track, ResultState.DONE)
+
+    def _is_live(self, run_id: UUID) -> bool:
+        return run_id in self._runs and self._runs[run_id].lane == live.LANE
+
+    def _got_on(self, run: Run) -> int:
+        """The last attempt that made something: over days, bad luck must not add up."""
+        return self._live[run.id].got_on if self._is_live(run.id) else 0
+
     async def _goes_on_without(self, run: Run, culprit: Result | None) -> bool:
         """Whether the blame lies with processors that are given up, so that the others begin with a clean slate."""
         if culprit is not None:
@@ -176,12 +237,15 @@ class Ledger:
         if not ended:
             return
         ids = [run.id for run in ended]
-        done = select(Result.run_id).where(Result.run_id.in_(ids), Result.state == ResultState.DONE).distinct()
+        was_done = Result.run_id.in_(ids), Result.state == ResultState.DONE, ~live.is_segment(Result.id)
+        done = select(Result.run_id).where(*was_done).distinct()
         some_done = set(await self._session.scalars(done))
         for run in ended:
             run.state = RunState.DONE if run.id in some_done else RunState.FAILED
             run.lease_until, run.finished_at = None, func.now()
             self._say(run, "done" if run.state is RunState.DONE else "failed", "; ".join(run.causes)[-4096:])
+            if run.state is RunState.FAILED and self._is_live(run.id):  # it would be listened to for ever
+                say(self._session, topics.CONTROL, Cancel(run_id=run.id), key=run.id)
 
     def _say(self, run: Run, state: Any, reason: str = "") -> None:
         self._said[run.id] = State(run_id=run.id, attempt=max(1, run.attempt), state=state, reason=reason[:4096])
@@ -235,7 +299,8 @@ async def runs_of_partition(
     session: AsyncSession, lane: str, *, kind: RunKind, pool: str | None, partition: int, partitions: int
 ) -> list[UUID]:
     """Runs of which a partition, of so many, may hold blocks for a pool, or (for no pool) the command."""
-    found = select(Run.id).where(Run.lane == lane, Run.kind == kind, Run.partition % partitions == partition)
+    lanes = (lane, live.LANE) if lane == "interactive" and pool is not None else (lane,)
+    found = select(Run.id).where(Run.lane.in_(lanes), Run.kind == kind, Run.partition % partitions == partition)
     if pool is None:
         return list(await session.scalars(found.where(Run.state == RunState.DISPATCHED)))
     waits = exists().where(Result.run_id == Run.id, Result.state == ResultState.PENDING, Result.pool == pool)

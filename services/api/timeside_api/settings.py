@@ -25,6 +25,9 @@ class RunSettings(BaseModel):
     credits: Annotated[int, Field(ge=1, le=1000)] = 8
     """Runs handed out of one partition at a time: enough that no worker waits, few enough that cancelling, priorities
     and fairness count, and that the log stays shallow."""
+    live_runs: Annotated[int, Field(ge=0, le=10_000)] = 16
+    """Live sources heard at a time: each holds a child of a live decoder, and takes its share of all pools, for as long
+    as it lasts. 0: this installation listens to none."""
     batch: Annotated[int, Field(ge=1, le=1000)] = 64
     """Runs handed out in one transaction."""
     poll_s: Seconds = 0.25
@@ -61,7 +64,7 @@ class ApiSettings(BaseModel):
     """Where everything is that has no place of its own."""
     store_url: str = ""
     """The store; `$TIMESIDE_HOME/store` where not given."""
-    command_groups: str = "ts.decoder,ts.worker"
+    command_groups: str = "ts.decoder,ts.worker,ts.decoder-live"
     """Groups whose members take commands to decode: what one of them has committed past is accepted."""
     lease_s: Seconds = RunSettings().lease_s
     """See `RunSettings`; workers must be told the same."""
@@ -69,6 +72,8 @@ class ApiSettings(BaseModel):
     """See `RunSettings`; more where machines are taken away at any time, which is not the fault of what ran there."""
     credits: Annotated[int, Field(ge=1, le=1000)] = RunSettings().credits
     """See `RunSettings`."""
+    live_runs: Annotated[int, Field(ge=0, le=10_000)] = RunSettings().live_runs
+    """See `RunSettings`; no more than the live decoders have children, all together."""
     start_s: Seconds = 300.0
     """How long a start waits for the database and its tables."""
     drain_s: Seconds = 20.0
@@ -92,4 +97,5 @@ class ApiSettings(BaseModel):
     @property
     def runs(self) -> RunSettings:
         """Those of runs."""
-        return RunSettings(lease_s=self.lease_s, max_strikes=self.max_strikes, credits=self.credits)
+        names = ("lease_s", "max_strikes", "credits", "live_runs")
+        return RunSettings(**{name: getattr(self, name) for name in names})

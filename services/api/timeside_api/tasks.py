@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from timeside_api import events
+from timeside_api import events, live
 from timeside_api.errors import DatabaseError, IdempotencyError, UnknownMediaError, UnknownTaskError
 from timeside_api.models import (
     Item,
@@ -152,6 +152,8 @@ async def cancel(session: AsyncSession, task_id: UUID, settings: RunSettings) ->
 async def retry(session: AsyncSession, task_id: UUID) -> int:
     """Ask again for the results of a task that failed or were cancelled; returns how many."""
     task = await get(session, task_id)
+    if task.lane == live.LANE:
+        return 0  # what was to be heard then cannot be heard again
     failed = await session.execute(
         select(Result, Run)
         .join(TaskResult, TaskResult.result_id == Result.id)
