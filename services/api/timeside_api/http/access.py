@@ -17,13 +17,26 @@ from timeside_api.http.problems import Problem, unauthorized
 from timeside_api.identity import Account, Role
 
 PUBLIC = frozenset(
-    {"password_change", "token_create", "token_refresh", "live", "ready", "openapi", "docs", "page", "page_file"}
+    {
+        "password_change",
+        "token_create",
+        "token_refresh",
+        "live",
+        "ready",
+        "openapi",
+        "docs",
+        "page",
+        "page_file",
+        "uploads_options",
+    }
 )
 """Operations that need no credential; all others, also those to come, do."""
 UNCOUNTED = frozenset({"live", "ready"})
 """Operations for orchestrators, which ask as often as they like."""
 LINKED = frozenset({"media_get", "media_head", "result_file", "result_file_head"})
 """Operations that a link opens as well."""
+TICKETED = frozenset({"events_stream", "track_stream", "task_stream", "result_stream"})
+"""Operations that a ticket opens as well, besides streams over a WebSocket."""
 _POLICY_VIOLATION = 1008
 
 
@@ -90,9 +103,10 @@ async def _identify(connection: HTTPConnection, parts: Platform) -> Caller:
     In a transaction of its own, so that long requests hold none.
     """
     scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
-    ticket = connection.query_params.get("ticket") if connection.scope["type"] == "websocket" else None
-    is_linked = getattr(connection.scope.get("route"), "operation_id", None) in LINKED
-    link = connection.query_params.get("link") if is_linked else None
+    operation = getattr(connection.scope.get("route"), "operation_id", None)
+    takes_ticket = connection.scope["type"] == "websocket" or operation in TICKETED
+    ticket = connection.query_params.get("ticket") if takes_ticket else None
+    link = connection.query_params.get("link") if operation in LINKED else None
     async with parts.database.transaction() as session:
         if ticket is not None:
             taken = await repository.take_ticket(session, ticket)

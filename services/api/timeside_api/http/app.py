@@ -49,6 +49,8 @@ from timeside_api.http.selections.endpoints import router as selections
 from timeside_api.http.settings import HttpSettings
 from timeside_api.http.stream import schemas
 from timeside_api.http.stream.endpoints import router as stream
+from timeside_api.http.stream.events import router as stream_events
+from timeside_api.http.stream.tap import Tap
 from timeside_api.http.tasks.endpoints import router as tasks
 from timeside_api.http.transcodes.endpoints import router as transcodes
 from timeside_api.http.transcodes.relay import Relays
@@ -131,6 +133,8 @@ def create_app(
         ),
         changes=Changes(sessions),
         duties=Duties(),
+        stopping=asyncio.Event(),
+        tap=Tap(bus, memory_bytes=settings.stream_memory_bytes, readers=settings.stream_readers),
         describer=Describer(at_a_time=settings.describers, limit_s=settings.describe_s),
         library=Library(store, readers, open_results=settings.open_results),
         uploads=Uploads(store, settings),
@@ -152,6 +156,7 @@ def create_app(
         tasks,
         results,
         stream,
+        stream_events,
         links,
         uploads,
         *COLLECTED,
@@ -191,6 +196,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
         forgetting.cancel()
         await asyncio.gather(forgetting, return_exceptions=True)
         await parts.duties.close()
+        await parts.tap.close()
         await parts.changes.close()
         await parts.relays.close()
         parts.demand.settling.close()

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from timeside_api.http.access import Caller, CallerOf, still
+from timeside_api.http.annotations.following import follow
 from timeside_api.http.platform import Platform, PlatformOf
 from timeside_api.http.problems import Problem
 from timeside_api.http.stream.cursor import Cursor
@@ -148,6 +149,9 @@ class _Connection:
             self._subscriptions[message.id] = asyncio.create_task(self._guarded(message.id, self._serve(message)))
 
     async def _serve(self, message: Subscribe) -> None:
+        if message.track is not None:
+            await self._follow(message.id, message.track, message.since)
+            return
         try:
             cursor = Cursor() if message.token is None else Cursor.of(message.token)
         except ValueError as error:
@@ -159,6 +163,17 @@ class _Connection:
 
         subject = Subject(message.task, message.result)
         await Subscription(self._parts, self._caller, subject, cursor, say).run()
+
+    async def _follow(self, id: str, track_id: UUID, since: int | None) -> None:
+        is_ready = False
+        async for look in follow(self._parts, self._caller, track_id, since):
+            if not is_ready:
+                await self._say({"op": "snapshot", "id": id, "track": look.track.model_dump(mode="json")})
+                await self._say({"op": "ready", "id": id})
+                is_ready = True
+            if look.changes:
+                changes = [each.model_dump(mode="json") for each in look.changes]
+                await self._say({"op": "changes", "id": id, "changes": changes, "revision": changes[-1]["revision"]})
 
     async def _guarded(self, id: str, work: Coroutine[Any, Any, None]) -> None:
         try:

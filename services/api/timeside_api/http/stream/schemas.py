@@ -12,6 +12,10 @@ A client says `{"op": "subscribe", "id": "a", "task": "…"}` (or `"result": "�
 4. `token`, after each batch: to go on with after a disconnect. What came after the last one comes again.
 5. `end`: the task has settled, and all rows that could be had were sent.
 
+Of an annotation track (`"track": "…"`, and `"since": 12` to go on after that revision) it says `snapshot` with the
+track, `ready`, then `changes` in batches, as `GET /v1/annotation-tracks/{id}/changes` has them, until it is not to be
+seen any more. Error `gone` says that not all changes since then are kept: read the annotations anew.
+
 `error` says why there is no (or no more) subscription.
 
 A binary frame is a 48-byte little-endian header and numbers: magic `TSP1`, version u8 (1), dtype u8, header length
@@ -36,18 +40,20 @@ class _In(BaseModel):
 
 
 class Subscribe(_In):
-    """Tell me of a task, or of a result."""
+    """Tell me of a task, of a result, or of a track of annotations."""
 
     op: Literal["subscribe"]
     id: Id
     task: UUID | None = None
     result: UUID | None = None
+    track: UUID | None = None
     token: Annotated[str, StringConstraints(max_length=MAX_MESSAGE_BYTES)] | None = None
+    since: Annotated[int, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> "Subscribe":
-        if (self.task is None) == (self.result is None):
-            raise ValueError("names either a task or a result")
+        if sum(each is not None for each in (self.task, self.result, self.track)) != 1:
+            raise ValueError("names either a task, or a result, or a track")
         return self
 
 
