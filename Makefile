@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
 
-.PHONY: help venv run test check conveyor chaos bench lock clean
+.PHONY: help venv run test check conveyor chaos bench lock clean deploy-tools manifests check-deploy test-kube
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,12 +19,27 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 run: venv  ## Analyse, draw and transcode a sample recording into out/.
 	@scripts/demo $(OUT)
 
-test: venv  ## All checks and tests, on every Python interpreter found.
+test: venv deploy-tools  ## All checks and tests, on every Python interpreter found.
 	@scripts/test-all $(VENV)
 
-check: venv  ## Format, lint, types, import contracts, unit and contract tests.
+check: venv deploy-tools  ## Format, lint, types, import contracts, unit and contract tests.
 	@scripts/check $(VENV)
 	@$(BIN)/python -m pytest -q -n 2 -m "not integration"
+
+deploy-tools: build/deploy-tools/.installed
+
+build/deploy-tools/.installed: $(VENV)/.installed tests/deploy/tools/package-lock.json scripts/deploy-tools
+	@scripts/deploy-tools $(VENV)
+	@touch $@
+
+manifests: venv deploy-tools  ## Write what follows from settings, topics and chart: its schema, deploy/k8s.
+	@$(BIN)/python -m deploy.helm.derive
+
+check-deploy: venv deploy-tools  ## The chart: two helms, two versions of Kubernetes, schemas of all its objects.
+	@$(BIN)/python -m pytest -q -n 2 tests/deploy -m "not integration"
+
+test-kube: venv deploy-tools  ## The chart on the cluster of the current kubeconfig, which must have KEDA; some 20 minutes.
+	@$(BIN)/python -m tests.deploy.kube
 
 conveyor: venv  ## A recording (FILE=…) through all services over Kafka and PostgreSQL; compares with one process.
 	@test -n "$(FILE)" || { mkdir -p $(OUT); $(BIN)/python -m timeside.sample $(OUT)/sample.flac; }
