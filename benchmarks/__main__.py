@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import analyzers, bulk, decoders, drawing, encoders, latency, memory, streamed, workers
+from benchmarks import analyzers, bulk, decoders, drawing, encoders, gateway, latency, memory, streamed, workers
 from benchmarks.media import prepare
 from timeside_core.pipeline import library_versions
 
@@ -25,6 +25,7 @@ SECTIONS: dict[str, Callable[[dict[str, Path], int], str]] = {
     "bulk": bulk.section,
     "latency": latency.section,
     "workers": workers.section,
+    "gateway": gateway.section,
 }
 GROUPS = {"conveyor": ("streamed", "bulk", "latency", "workers")}
 """The conveyor's sections need a real Kafka broker."""
