@@ -150,7 +150,7 @@ async def serving(database: Database, folder: Path, **settings: Any) -> AsyncGen
     """The app, begun and ended as a server does."""
     store = Store((folder / "store").as_uri())
     bus = MemoryBus(topics.declared(max_partitions=2))
-    known = HttpSettings(**{"secret": "s" * 32, **settings})
+    known = HttpSettings(**{"secret": "s" * 32, "demand_s": 0.2, **settings})
     app = create_app(known, bus, store, database, scratch=folder / "scratch")
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
