@@ -33,7 +33,9 @@ PUBLIC = frozenset(
 """Operations that need no credential; all others, also those to come, do."""
 UNCOUNTED = frozenset({"live", "ready"})
 """Operations for orchestrators, which ask as often as they like."""
-LINKED = frozenset({"media_get", "media_head", "result_file", "result_file_head"})
+LINKED = frozenset(
+    {"media_get", "media_head", "result_file", "result_file_head", "item_transcode", "item_transcode_head"}
+)
 """Operations that a link opens as well."""
 TICKETED = frozenset({"events_stream", "track_stream", "task_stream", "result_stream"})
 """Operations that a ticket opens as well, besides streams over a WebSocket."""

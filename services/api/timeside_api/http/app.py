@@ -34,6 +34,7 @@ from timeside_api.http.items.endpoints import router as items
 from timeside_api.http.keeping import keep_forgetting
 from timeside_api.http.limits import Limits
 from timeside_api.http.links.endpoints import router as links
+from timeside_api.http.live.endpoints import router as live
 from timeside_api.http.media.body import Uploads
 from timeside_api.http.media.describe import Describer
 from timeside_api.http.media.endpoints import router as media
@@ -133,7 +134,6 @@ def create_app(
         ),
         changes=Changes(sessions),
         duties=Duties(),
-        stopping=asyncio.Event(),
         tap=Tap(bus, memory_bytes=settings.stream_memory_bytes, readers=settings.stream_readers),
         describer=Describer(at_a_time=settings.describers, limit_s=settings.describe_s),
         library=Library(store, readers, open_results=settings.open_results),
@@ -162,6 +162,7 @@ def create_app(
         *COLLECTED,
         *ON_DEMAND,
         *SHARED,
+        live,
     ):
         v1.include_router(router)
     for router in (v1, system.router, openapi.router, page):

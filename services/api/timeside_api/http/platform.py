@@ -21,6 +21,7 @@ from timeside_api.http.media.describe import Describer
 from timeside_api.http.rates import Rates
 from timeside_api.http.results.library import Library
 from timeside_api.http.settings import HttpSettings
+from timeside_api.http.stream.tap import Tap
 from timeside_api.http.transcodes.relay import Relays
 from timeside_api.settings import RunSettings
 from timeside_core.bus import Bus
@@ -41,6 +42,7 @@ class Platform:
     rates: Rates
     changes: Changes
     duties: Duties
+    tap: Tap
     describer: Describer
     library: Library
     uploads: Uploads

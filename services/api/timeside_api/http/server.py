@@ -6,8 +6,9 @@ import socket
 from collections.abc import Generator
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from timeside_api.http.sse import STOPPING
 from timeside_api.http.stream.schemas import MAX_MESSAGE_BYTES
 from timeside_core.errors import TimesideError
 
@@ -40,8 +41,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def serve(app: ASGIApp, listening: socket.socket, stop: asyncio.Event) -> None:
     """Until told to stop."""
+
+    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, STOPPING: stop}, receive, send)
+
     config = uvicorn.Config(
-        app,
+        told,
         log_config=None,
         access_log=False,
         server_header=False,

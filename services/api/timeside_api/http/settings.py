@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from timeside_api import audit
 from timeside_api.quotas import Quotas
+from timeside_core.fetch import FetchSettings, live_fetch
 from timeside_core.settings import Seconds
 
 
@@ -129,12 +130,21 @@ class HttpSettings(BaseModel):
     max_export_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 40)] = 256 << 20
     """Of the numbers of a result that is exported: most formats are made in memory. `data` and `store` have no limit."""
 
+    live_ports: str = ""
+    """Ports of live sources, parted by commas; those of the web and Icecast's where not given. As live decoders have."""
+    live_networks: str = ""
+    """Networks of live sources that the internet does not reach; the same holds of them."""
+
     subscriptions: Annotated[int, Field(ge=1, le=1024)] = 16
-    """Of one connection; each reads the bus by itself."""
+    """Of one connection."""
     connections: Annotated[int, Field(ge=1, le=10_000)] = 32
     """Streams of one account in this process."""
     stream_records: Annotated[int, Field(ge=1, le=1000)] = 16
     """Records read from the bus at once for a subscription, and so all that is held for a client that reads slowly."""
+    stream_memory_bytes: Annotated[int, Field(ge=1 << 16)] = 64 << 20
+    """Of what came last on the bus, for all streams of this process: who reads more slowly is served from the bus."""
+    stream_readers: Annotated[int, Field(ge=1, le=256)] = 4
+    """Readers of the bus for those that are behind, at a time: each has a connection to the brokers."""
     stream_send_s: Seconds = 20.0
     """A client that takes nothing for so long is hung up on."""
     stream_first_s: Seconds = 5.0
@@ -155,6 +165,11 @@ class HttpSettings(BaseModel):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def live_fetch(self) -> FetchSettings:
+        """Which live sources may be listened to; raises `ParameterError`."""
+        return live_fetch(self.live_ports, self.live_networks)
 
     @property
     def quotas(self) -> Quotas:

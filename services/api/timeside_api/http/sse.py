@@ -17,6 +17,8 @@ from timeside_api.metrics import STREAMS
 
 SILENCE_S = 15.0
 """After which something is sent, so that nobody in between believes that the connection is dead."""
+STOPPING = "timeside_stopping"
+"""Of a scope: an event that is set when the process is to end; streams end then, and clients go on elsewhere."""
 HEADERS = {"X-Accel-Buffering": "no"}
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {"description": "The stream.", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
@@ -34,7 +36,15 @@ def answer(request: Request, caller: Caller, messages: AsyncIterator[bytes]) -> 
     limit = platform(request).settings.connections
     if open_streams[caller.id] >= limit:
         raise busy(f"{limit} streams are open already", status=429)
+    messages = _until(request.scope.get(STOPPING), messages)
     return EventSourceResponse(_counted(open_streams, platform(request), caller, messages), headers=HEADERS)
+
+
+async def _until(stopping: asyncio.Event | None, messages: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    async for each in messages:
+        yield each
+        if stopping is not None and stopping.is_set():
+            return
 
 
 async def _counted(

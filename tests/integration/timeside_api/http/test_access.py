@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from tests.support.api import PASSWORD, Api, Person, noise, wav
+from tests.support.tus import BYTES, TUS, Client
 
 from timeside_api.http.access import PUBLIC
 from timeside_api.http.openapi import document
@@ -39,6 +40,7 @@ EXPECTED = {
     "item_upload": OWNED,
     "media_get": OWNED,
     "media_head": OWNED,
+    "link_create": (401, 201, 201, 201),
     "processors_list": OWN,
     "processor_get": OWN,
     "task_create": (401, 404, 202, 202),
@@ -53,10 +55,46 @@ EXPECTED = {
     "result_tile": OWNED,
     "result_file": (401, 404, 404, 404),
     "result_file_head": (401, 404, 404, 404),
+    "item_result": (401, 404, 202, 202),
+    "item_image": (401, 404, 202, 202),
+    "item_waveform": OWNED,
+    "item_transcode": (401, 404, 202, 202),
+    "item_transcode_head": OWNED,
+    "result_image": (401, 404, 202, 202),
+    "result_provenance": OWNED,
+    "result_export": OWNED,
+    "result_object": OWNED,
+    "result_object_head": OWNED,
+    "task_table": OWNED,
+    "uploads_options": (204, 204, 204, 204),
+    "upload_create": (401, 201, 201, 201),
+    "uploads_list": OWN,
+    "upload_get": OWNED,
+    "upload_head": OWNED,
+    "upload_patch": (401, 404, 204, 204),
+    "upload_delete": (401, 404, 204, 204),
 }
-"""Status for anonymous, stranger, owner, administrator; the result has rows, and so no file."""
+"""Status for anonymous, stranger, owner, administrator; the result has rows, and so no file. Nobody is at work: what is
+asked for and not there does not come."""
 
-ENDING = {"password_change", "token_refresh", "token_revoke", "api_key_delete", "item_delete", "task_cancel"}
+ENDING = {
+    "password_change",
+    "token_refresh",
+    "token_revoke",
+    "api_key_delete",
+    "item_delete",
+    "task_cancel",
+    "upload_delete",
+}
+
+
+SPOKEN = {
+    "upload_create": TUS | {"Upload-Length": "10"},
+    "upload_head": TUS,
+    "upload_patch": TUS | BYTES | {"Upload-Offset": "0"},
+    "upload_delete": TUS,
+}
+"""Headers that operations need."""
 
 
 @dataclass
@@ -69,6 +107,7 @@ class Things:
     result_id: UUID
     sha256: str
     key_id: str
+    upload_id: str
 
     @property
     def paths(self) -> dict[str, Any]:
@@ -78,7 +117,10 @@ class Things:
             "result_id": self.result_id,
             "sha256": self.sha256,
             "key_id": self.key_id,
+            "upload_id": self.upload_id,
             "processor": "mfcc",
+            "format": "mp3",
+            "key": "zarr.json",
             "output": "max",
             "level": 0,
             "index": 0,
@@ -100,7 +142,9 @@ async def things(api: Api, owner: Person) -> Things:
     if result.object_name is None:
         await api.make(result, waveform, noise())
     key = await api.client.post("/v1/api-keys", json={"name": "k"}, headers=owner.headers)
-    return Things(owner, item_id, task_id, result.id, result.media_sha256, key.json()["id"])
+    upload = await Client(api, owner).begin(10)
+    upload_id = upload.rpartition("/")[2]
+    return Things(owner, item_id, task_id, result.id, result.media_sha256, key.json()["id"], upload_id)
 
 
 def body(operation: str, has: Things, caller: Person | None) -> dict[str, Any]:
@@ -113,8 +157,11 @@ def body(operation: str, has: Things, caller: Person | None) -> dict[str, Any]:
         "api_key_create": {"name": "k"},
         "item_create": {"title": "t"},
         "item_change": {"title": "t"},
+        "link_create": {"path": f"/v1/media/{has.sha256}"},
         "task_create": {"item_id": str(has.item_id), "processors": [{"processor": "waveform_analyzer"}]},
     }
+    if operation == "upload_patch":
+        return {"content": b"x"}
     if operation == "item_upload":
         return {"content": wav(noise())}
     return {"json": bodies[operation]} if operation in bodies else {}
@@ -131,8 +178,8 @@ async def statuses_of(api: Api, who: str) -> dict[str, int]:
                 number += 1
                 owner = await api.person(f"{who}{number}")
                 has, caller = await things(api, owner), await came_in(api, who, owner)
-            query = {"item_id": str(has.item_id)} if name == "results_list" else {}
-            headers = caller.headers if caller else {}
+            query = {"results_list": {"item_id": str(has.item_id)}, "result_export": {"format": "csv"}}.get(name, {})
+            headers = (caller.headers if caller else {}) | SPOKEN.get(name, {})
             sent = {"params": query, "headers": headers, **body(name, has, caller)}
             found[name] = (await api.client.request(method, path.format(**has.paths), **sent)).status_code
             has = None if name in ENDING else has

@@ -1,12 +1,12 @@
 """One subscription: attach to the bus, tell how things are, then what happens, in order and without silent loss.
 
-It reads the bus by itself, and reads on only when its client has taken what was read: so a slow client holds some
-records, and nobody up. What the bus has dropped meanwhile is told as a gap.
+It reads at its own pace what the process reads for all, and reads on only when its client has taken what was read: so a
+slow client holds some records, and nobody up. What the bus has dropped meanwhile is told as a gap.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,12 +15,13 @@ from timeside_api.http.access import Caller
 from timeside_api.http.platform import Platform
 from timeside_api.http.stream.cursor import Cursor
 from timeside_api.http.stream.repository import Seen, Subject, see
+from timeside_api.http.stream.tap import Heard, Reading
 from timeside_api.http.tasks.schemas import RunOut
 from timeside_api.models import Run
 from timeside_core import topics
-from timeside_core.bus import Edge, OffsetOutOfRangeError, Partition, Reader, Record, partition_for
+from timeside_core.bus import OffsetOutOfRangeError, Partition, partition_for
 from timeside_core.errors import BusError, PoisonError
-from timeside_core.messages import Closed, Opened, PartialRows, Progress, State, decode
+from timeside_core.messages import Closed, Opened, PartialRows, Progress, State
 
 CLOCKS_DIFFER = timedelta(seconds=5)
 """Between PostgreSQL, brokers and us."""
@@ -35,9 +36,18 @@ _log = logging.getLogger(__name__)
 class Subscription:
     """Of one client to one subject."""
 
-    def __init__(self, parts: Platform, caller: Caller, subject: Subject, cursor: Cursor, say: Say) -> None:
+    def __init__(
+        self,
+        parts: Platform,
+        caller: Caller,
+        subject: Subject,
+        cursor: Cursor,
+        say: Say,
+        form: Callable[[PartialRows], "dict[str, Any] | bytes"] = PartialRows.encode,
+    ) -> None:
+        """`form` says how rows are sent."""
         self._parts, self._caller, self._subject, self._say = parts, caller, subject, say
-        self._cursor = cursor
+        self._cursor, self._form = cursor, form
         self._runs: dict[UUID, list[UUID]] = {}
         """Results that the attempt which is followed makes."""
         self._checked_at = 0.0
@@ -48,7 +58,7 @@ class Subscription:
         """Until the subject is settled; raises a problem where it may not be seen."""
         attached_at = datetime.now(UTC)
         seen = await self._see()
-        async with self._parts.bus.reader() as reader:
+        with self._parts.tap.reading() as reader:
             if not seen.is_settled:
                 await self._attach(reader, seen.runs, attached_at)
                 seen = await self._see()  # again, as it may have changed before we were attached
@@ -72,7 +82,7 @@ class Subscription:
         passed_s = asyncio.get_running_loop().time() - self._checked_at
         return self._is_time or passed_s > self._parts.settings.stream_check_s
 
-    async def _join_new(self, reader: Reader, seen: Seen) -> None:
+    async def _join_new(self, reader: Reading, seen: Seen) -> None:
         """Follow runs that came up since: of what was asked for again."""
         new = [run for run in seen.runs if run.id not in self._runs]
         if new:
@@ -81,7 +91,7 @@ class Subscription:
         for run in new:
             await self._say({"op": "run", **RunOut.of(run).model_dump(mode="json")})
 
-    async def _attach(self, reader: Reader, runs: Sequence[Run], now: datetime) -> None:
+    async def _attach(self, reader: Reading, runs: Sequence[Run], now: datetime) -> None:
         """Read the partitions of runs too, from where their present attempts may begin."""
         since: dict[Partition, int] = {}
         for run in runs:
@@ -92,21 +102,18 @@ class Subscription:
                 since[partition] = min(begins_ms, since.get(partition, begins_ms))
         bounds = await self._parts.bus.bounds(since)  # before the search: what comes in between is read
         found = await self._parts.bus.offsets_for_times(since)
-        begin: dict[Partition, int | Edge] = {}
-        for partition, offset in found.items():
-            begin[partition] = bounds[partition].next if offset is None else offset
-        await reader.assign({**begin, **reader.positions})
+        reader.follow({each: bounds[each].next if offset is None else offset for each, offset in found.items()})
 
     def _follow(self, seen: Seen) -> None:
         for run in seen.runs:
             self._runs[run.id] = list(run.planned)
             self._cursor.follow(run.id, run.attempt)
 
-    async def _batch(self, reader: Reader) -> None:
+    async def _batch(self, reader: Reading) -> None:
         """Tell what has come next."""
         settings = self._parts.settings
         try:
-            found = await reader.getmany(timeout_s=settings.stream_check_s, max_records=settings.stream_records)
+            found = await reader.next(timeout_s=settings.stream_check_s, at_most=settings.stream_records)
         except OffsetOutOfRangeError as error:  # the next rows tell which are missing
             reader.seek(error.partition, error.bounds.first)
             return
@@ -117,26 +124,26 @@ class Subscription:
         if await self._tell(found):
             await self._say({"op": "token", "token": self._cursor.token()})
 
-    async def _read_out(self, reader: Reader) -> None:
+    async def _read_out(self, reader: Reading) -> None:
         """Tell what was sent before the subject was settled."""
         bounds = await self._parts.bus.bounds(reader.positions)
         while any(position < bounds[partition].next for partition, position in reader.positions.items()):
             await self._batch(reader)
 
-    async def _tell(self, found: Mapping[Partition, list[Record]]) -> bool:
-        """Whether there was anything; rows before progress, so that what is done was shown."""
+    async def _tell(self, found: Sequence[Heard]) -> bool:
+        """Whether there was anything; rows come before progress, so that what is done was shown."""
         told = False
-        for _, records in sorted(found.items()):
-            for record in records:
-                if record.key is not None and len(record.key) == 16 and UUID(bytes=record.key) in self._runs:
-                    told |= await self._tell_one(record)
+        for heard in found:
+            key = heard.record.key
+            if key is not None and len(key) == 16 and UUID(bytes=key) in self._runs:
+                told |= await self._tell_one(heard)
         return told
 
-    async def _tell_one(self, record: Record) -> bool:
+    async def _tell_one(self, heard: Heard) -> bool:
         try:
-            message: Any = decode(record.partition.topic, record.value)
+            message = heard.message
         except PoisonError as error:
-            _log.warning("poison at %s %d: %s", record.partition, record.offset, error)
+            _log.warning("poison at %s %d: %s", heard.record.partition, heard.record.offset, error)
             return False
         if not await self._is_of_attempt(message):
             return False
@@ -179,7 +186,7 @@ class Subscription:
                 if gap is not None:
                     yield {"op": "gap", **about, **gap._asdict(), "result": self._result(message)}
                 if rows is not None:
-                    yield rows.encode()
+                    yield self._form(rows)
             case _:
                 return
 
