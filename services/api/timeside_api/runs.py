@@ -365,5 +365,5 @@ _COUNTED = text(
 _SETTLED = text(
     "UPDATE task SET settled_at = now(), state = CASE WHEN done = results THEN 'done' WHEN done > 0 THEN 'partial'"
     " ELSE 'failed' END WHERE id = ANY(CAST(:tasks AS uuid[])) AND state = 'running'"
-    " AND done + failed + cancelled = results RETURNING id, owner_id, project_id, state"
+    " AND ahead = 0 AND done + failed + cancelled = results RETURNING id, owner_id, project_id, state"
 )

@@ -46,6 +46,10 @@ class RunSettings(BaseModel):
     """Messages recorded in one transaction."""
     retry_s: Seconds = 0.5
     """Pause before what failed because the bus or the database is away is tried again."""
+    extended: Annotated[int, Field(ge=1, le=1000)] = 50
+    """Media that a task about many is extended by in one transaction, which locks their results."""
+    extended_at_once: Annotated[int, Field(ge=1, le=1000)] = 10
+    """Of these, those that are asked of when the task is made: whoever makes it waits for them."""
 
 
 class ApiSettings(BaseModel):

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import func, select, text, tuple_, update
+from sqlalchemy import Select, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from timeside_api import events, live
+from timeside_api.collections import Extension, Selection
 from timeside_api.errors import DatabaseError, IdempotencyError, UnknownMediaError, UnknownTaskError
 from timeside_api.models import (
     Item,
@@ -70,9 +71,16 @@ class Request:
     """What somebody asks for."""
 
     parts: tuple[Part, ...]
-    """One run each, at most. Of a large selection the first few hundred: `extend` adds the others."""
+    """One run each, at most."""
     terms: Terms
+    asked: tuple[Asked, ...] = ()
+    """Of each of many media, bit by bit, where there is something: see `extensions`."""
     item_id: UUID | None = None
+    selection_id: UUID | None = None
+    filter: dict[str, Any] | None = None
+    """Which items it is about: one of these three, or none."""
+    experience_id: UUID | None = None
+    """That was resolved to what is asked."""
     idempotency_key: str | None = None
     """The same key is the same task, however often it is sent."""
 
@@ -80,7 +88,9 @@ class Request:
     def sha256(self) -> str:
         """Of what is asked."""
         keys = [[part.media_sha256, *(each.key for each in part.asked)] for part in self.parts]
-        what = [keys, self.terms.lane, self.terms.priority, str(self.item_id)]
+        keys.append(["each", *(each.key for each in self.asked)])
+        about = [str(self.item_id), str(self.selection_id), self.filter]
+        what = [keys, self.terms.lane, self.terms.priority, about]
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
@@ -116,14 +126,14 @@ async def create(session: AsyncSession, request: Request) -> UUID:
         "actor_id": request.terms.owner_id,
     }
     events.note(session, "task.created", **about, subject_id=task_id)
-    await _ask(session, task_id, request.parts, request.terms)
+    await ask(session, task_id, request.parts, request.terms)
     return task_id
 
 
 async def extend(session: AsyncSession, task_id: UUID, parts: Iterable[Part]) -> None:
     """Ask for more in the name of a task; what it has already does not count twice."""
     task = await get(session, task_id)
-    await _ask(session, task_id, parts, _terms(task))
+    await ask(session, task_id, parts, terms_of(task))
 
 
 async def demand(session: AsyncSession, part: Part, terms: Terms, *, kind: RunKind = RunKind.DECODE) -> Sequence[UUID]:
@@ -135,12 +145,13 @@ async def demand(session: AsyncSession, part: Part, terms: Terms, *, kind: RunKi
 
 async def cancel(session: AsyncSession, task_id: UUID, settings: RunSettings) -> None:
     """Give up a task, and the runs whose results nobody else waits for; does nothing to one that has ended."""
+    await session.execute(delete(Extension).where(Extension.task_id == task_id))  # once nobody is extending it
     ledger = Ledger(session, settings)
     pending = await ledger.lock(await session.scalars(_PENDING_RUNS, {"task": task_id}))
     wanted = set(await session.scalars(_WANTED_RUNS, {"task": task_id}))
     given_up = update(Task).where(Task.id == task_id, Task.state == TaskState.RUNNING)
-    done = await session.execute(given_up.values(state=TaskState.CANCELLED, settled_at=func.now()).returning(Task.id))
-    if done.first() is None:
+    ended = given_up.values(state=TaskState.CANCELLED, settled_at=func.now(), ahead=0).returning(Task.id)
+    if (await session.execute(ended)).first() is None:
         await get(session, task_id)
         return
     for run in pending:
@@ -167,7 +178,7 @@ async def retry(session: AsyncSession, task_id: UUID) -> int:
     replaced = 0
     for (media_sha256, segment), results in by_plan.items():
         part = Part(media_sha256, tuple(_asked(result) for result in results), segment)
-        for old, new in zip(results, await _adopt(session, part, _terms(task)), strict=True):
+        for old, new in zip(results, await _adopt(session, part, terms_of(task)), strict=True):
             replaced += len((await session.execute(_REPLACED, {"task": task_id, "old": old.id, "new": new})).all())
     if replaced:
         await _recount(session, task_id)
@@ -210,15 +221,25 @@ async def _insert(session: AsyncSession, request: Request) -> tuple[UUID, UUID |
     row = {
         "id": uuid7(),
         "item_id": request.item_id,
-        "project_id": select(Item.project_id).where(Item.id == request.item_id).scalar_subquery(),
+        "selection_id": request.selection_id,
+        "filter": request.filter,
+        "experience_id": request.experience_id,
+        "project_id": _project(request).scalar_subquery(),
         **request.terms._asdict(),
         "results": 0,
+        "ahead": 1 if request.asked else 0,
         "idempotency_key": request.idempotency_key,
         "request_sha256": request.sha256,
     }
     statement = insert(Task).values(row).on_conflict_do_nothing().returning(Task.id, Task.project_id)
     made = (await session.execute(statement)).first()
     return None if made is None else (made[0], made[1])
+
+
+def _project(request: Request) -> Select[UUID | None]:
+    if request.selection_id is not None:
+        return select(Selection.project_id).where(Selection.id == request.selection_id)
+    return select(Item.project_id).where(Item.id == request.item_id)
 
 
 async def _same(session: AsyncSession, request: Request) -> UUID:
@@ -229,12 +250,17 @@ async def _same(session: AsyncSession, request: Request) -> UUID:
     return task.id
 
 
-async def _ask(session: AsyncSession, task_id: UUID, parts: Iterable[Part], terms: Terms) -> None:
+async def ask(session: AsyncSession, task_id: UUID, parts: Iterable[Part], terms: Terms, *, ahead: int = 0) -> None:
+    """Ask for results in the name of a task, which count once; `ahead` media less are still to be asked of."""
+    added: list[UUID] = []
     for part in parts:
         results = await _adopt(session, part, terms)
         links = [{"task_id": task_id, "result_id": id, "place": place} for place, id in enumerate(results)]
-        await session.execute(insert(TaskResult).values(links).on_conflict_do_nothing())
-    await _recount(session, task_id)
+        new = insert(TaskResult).values(links).on_conflict_do_nothing().returning(TaskResult.result_id)
+        added += await session.scalars(new)
+    await session.execute(_LOCKED, {"task": task_id})
+    await session.execute(_ADDED, {"task": task_id, "ids": added, "ahead": ahead})
+    await settle(session, [task_id])
 
 
 async def _adopt(
@@ -315,7 +341,8 @@ def _cost_s(media: Media, segment: Segment) -> float:
     return max(1.0, samples / media.samplerate)
 
 
-def _terms(task: Task) -> Terms:
+def terms_of(task: Task) -> Terms:
+    """Those that it was made on."""
     return Terms(task.owner_id, cast("Lane", task.lane), task.priority)
 
 
@@ -332,11 +359,18 @@ def _asked(result: Result) -> Asked:
 
 
 async def _recount(session: AsyncSession, task_id: UUID) -> None:
-    await session.execute(text("SELECT FROM task WHERE id = :task FOR UPDATE"), {"task": task_id})
+    await session.execute(_LOCKED, {"task": task_id})
     await session.execute(_RECOUNTED, {"task": task_id})
     await settle(session, [task_id])
 
 
+_LOCKED = text("SELECT FROM task WHERE id = :task FOR UPDATE")
+_ADDED = text(
+    "UPDATE task SET results = task.results + n.results, done = task.done + n.done, ahead = task.ahead - :ahead,"
+    " state = 'running', settled_at = NULL FROM (SELECT count(*) AS results,"
+    "  count(*) FILTER (WHERE state = 'done') AS done FROM result WHERE id = ANY(CAST(:ids AS uuid[]))) AS n"
+    " WHERE task.id = :task"
+)
 _RECOUNTED = text(
     "UPDATE task SET results = n.results, done = n.done, failed = n.failed, cancelled = n.cancelled,"
     " state = 'running', settled_at = NULL FROM (SELECT count(*) AS results,"
