@@ -7,10 +7,11 @@ from timeside_core.fetch.body import Body
 from timeside_core.fetch.connect import Resolve
 from timeside_core.fetch.fetcher import Download, Fetcher
 from timeside_core.fetch.providers import Provider, RemoteItem, get_provider, provider_ids, provider_of, resolve
-from timeside_core.fetch.settings import FetchSettings
-from timeside_core.fetch.urls import shown
+from timeside_core.fetch.settings import LIVE_FETCH, FetchSettings, live_fetch
+from timeside_core.fetch.urls import masked, shown
 
 __all__ = [
+    "LIVE_FETCH",
     "Body",
     "Download",
     "FetchSettings",
@@ -19,6 +20,8 @@ __all__ = [
     "RemoteItem",
     "Resolve",
     "get_provider",
+    "live_fetch",
+    "masked",
     "provider_ids",
     "provider_of",
     "resolve",

@@ -3,8 +3,9 @@
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FilePath, ValidationError, field_validator
 
+from timeside_core.errors import ParameterError
 from timeside_core.settings import Seconds
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -68,3 +69,17 @@ class FetchSettings(BaseModel):
     @classmethod
     def _lower(cls, hosts: frozenset[str]) -> frozenset[str]:
         return frozenset(host.lower() for host in hosts)
+
+
+LIVE_FETCH = FetchSettings(ports=frozenset({80, 443, 8000}), max_bytes=None, total_s=None)
+"""A stream has neither length nor end; 8000 is the port of Icecast."""
+
+
+def live_fetch(ports: str, networks: str) -> FetchSettings:
+    """The same with other ports and networks, parted by commas, where they are given; raises `ParameterError`."""
+    given = {"ports": ports, "allowed_networks": networks}
+    try:
+        known = FetchSettings.model_validate({name: value for name, value in given.items() if value})
+    except ValidationError as error:
+        raise ParameterError(f"TIMESIDE_LIVE_PORTS, TIMESIDE_LIVE_NETWORKS: {error.errors()[0]['msg']}") from None
+    return LIVE_FETCH.model_copy(update={name: getattr(known, name) for name, value in given.items() if value})

@@ -99,10 +99,15 @@ def refused(url: str, reason: str) -> FetchError:
 
 
 def shown(url: str) -> str:
-    """A URL for messages, quoted: credentials, values of the query and the fragment masked, its length bounded."""
+    """A URL for messages, quoted: masked, its length bounded."""
+    bare = masked(url)
+    return repr(bare if len(bare) <= _SHOWN_CHARS else f"{bare[:_SHOWN_CHARS]}…")
+
+
+def masked(url: str) -> str:
+    """A URL without its credentials, the values of its query and its fragment."""
     head, mark, query = _CREDENTIALS.sub(r"\1\2***@", url).partition("#")[0].partition("?")
-    masked = head + mark + "&".join(_masked(part) for part in query.split("&"))
-    return repr(masked if len(masked) <= _SHOWN_CHARS else f"{masked[:_SHOWN_CHARS]}…")
+    return head + mark + "&".join(_masked(part) for part in query.split("&"))
 
 
 def name_of(url: httpx.URL) -> str:

@@ -8,11 +8,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from timeside_core.errors import FetchError
-from timeside_core.fetch import Fetcher, FetchSettings
+from timeside_core.fetch import LIVE_FETCH, Fetcher, FetchSettings
 from timeside_decoder.bytesource import TICK_S
 
-LIVE_FETCH = FetchSettings(ports=frozenset({80, 443, 8000}), max_bytes=None, total_s=None)
-"""A stream has neither length nor end; 8000 is the port of Icecast."""
 _CHUNKS = 16
 """Chunks of up to 64 KiB that wait to be decoded: 1 MiB, a minute of 128 kbit/s; then the server waits."""
 

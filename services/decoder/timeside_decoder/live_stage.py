@@ -15,18 +15,16 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pydantic import ValidationError
-
 from timeside_core import Array, Media, Stream, topics
-from timeside_core.errors import CancelledError, ParameterError, StoreError
-from timeside_core.fetch import FetchSettings
+from timeside_core.errors import CancelledError, StoreError
+from timeside_core.fetch import live_fetch
 from timeside_core.messages import BlockForm, BlockKind, Decode, LiveSource, MediaFacts, Start
 from timeside_core.messages import Discontinuity as DiscontinuityMessage
 from timeside_core.stage.handler import OnStep, Opener, Outgoing
 from timeside_core.stage.service import CommandStage
 from timeside_core.stage.settings import StageSettings
 from timeside_decoder.bytesource import TICK_S
-from timeside_decoder.fetched import LIVE_FETCH, Fetched
+from timeside_decoder.fetched import Fetched
 from timeside_decoder.live import BLOCK_SAMPLES, Discontinuity, LiveDecoder, LiveSession, LiveSourceWarning
 from timeside_decoder.relay import Connections, Relay
 from timeside_decoder.stage import NAME, DecoderSettings, Decoding
@@ -198,7 +196,8 @@ class LiveFiles:
     """Relays of the sources at work."""
 
     def __init__(self, settings: StageSettings) -> None:
-        self._fetch = fetch_settings(DecoderSettings.model_validate(settings.model_dump()))
+        known = DecoderSettings.model_validate(settings.model_dump())
+        self._fetch = live_fetch(known.live_ports, known.live_networks)
         self._scratch = settings.scratch_folder / "live"
         self._scratch.mkdir(exist_ok=True)
         self.readable = (str(self._scratch),)
@@ -224,16 +223,6 @@ class LiveFiles:
 
 def _key(command: Decode) -> tuple[uuid.UUID, int]:
     return command.run.run_id, command.run.attempt
-
-
-def fetch_settings(settings: DecoderSettings) -> FetchSettings:
-    """What may be connected to; raises `ParameterError`."""
-    given = {"ports": settings.live_ports, "allowed_networks": settings.live_networks}
-    try:
-        checked = FetchSettings.model_validate({name: value for name, value in given.items() if value})
-    except ValidationError as error:
-        raise ParameterError(f"TIMESIDE_LIVE_PORTS, TIMESIDE_LIVE_NETWORKS: {error.errors()[0]['msg']}") from None
-    return LIVE_FETCH.model_copy(update={"ports": checked.ports, "allowed_networks": checked.allowed_networks})
 
 
 LIVE_STAGE = CommandStage(

@@ -1,6 +1,5 @@
 """Live sessions in the queue and the record: handed out, told of segment by segment, begun again, ended."""
 
-import hashlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import UUID
@@ -8,6 +7,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 from tests.harness.actors import BUS_NAME, SETTINGS, failed
+from tests.support.live import LENGTH, done, ended, facts
 
 from timeside_api import listening, tasks
 from timeside_api.database import Database
@@ -19,25 +19,18 @@ from timeside_api.plans import asked
 from timeside_api.recorder import Recorder
 from timeside_api.tasks import Part, Request, Terms
 from timeside_core import get_processor, topics
-from timeside_core.audio import Segment
 from timeside_core.bus import Partition
 from timeside_core.bus.memory import MemoryBus
 from timeside_core.errors import ParameterError
 from timeside_core.ids import uuid7
-from timeside_core.key import digest
 from timeside_core.messages import (
     Cancel,
-    Done,
-    Ended,
-    Facts,
     JsonMessage,
     LiveSource,
     Lost,
-    MediaFacts,
     Run,
     SegmentOfMedia,
     Stop,
-    StoredResultRef,
     decode,
     encode,
 )
@@ -45,8 +38,6 @@ from timeside_core.settings import BusSettings
 
 pytestmark = pytest.mark.integration
 
-SAMPLERATE = 8000
-LENGTH = 10 * SAMPLERATE
 URL = "https://radio.example.com/a?key=secret"
 
 
@@ -137,36 +128,6 @@ async def build(database: Database) -> AsyncIterator[Callable[..., Bench]]:
 @pytest.fixture
 def bench(build: Callable[..., Bench]) -> Bench:
     return build()
-
-
-def facts(run: Run, *, final: bool = False, samples: int | None = None, samplerate: int = SAMPLERATE) -> Facts:
-    known = MediaFacts(samplerate=samplerate, channels=2, samples=samples, codec="mp3")
-    return Facts(run_id=run.run_id, attempt=run.attempt, facts=known, final=final)
-
-
-def done(run: Run, number: int, *, processor: int = 0, samples: int = LENGTH, prefix: str = "") -> Done:
-    """A segment on the session's clock."""
-    planned, source = run.plan.processors[processor], run.plan.source
-    assert isinstance(source, LiveSource)
-    segment = Segment(number * LENGTH, samples)
-    prefix = prefix or f"results/v1/{run.run_id}/{run.attempt}/{processor}/{number}"
-    return Done(
-        run_id=run.run_id,
-        attempt=run.attempt,
-        processor=processor,
-        media=str(source.session),
-        id=planned.id,
-        processor_version=planned.version,
-        digest=digest(get_processor(planned.id)(), segment=segment),
-        result=StoredResultRef(prefix=prefix, manifest_sha256=hashlib.sha256(prefix.encode()).hexdigest()),
-        size=100,
-        samples=samples,
-        segment=SegmentOfMedia(first_sample=segment.first_sample, samples=samples),
-    )
-
-
-def ended(run: Run, processor: int = 0, samples: int = LENGTH) -> Ended:
-    return Ended(run_id=run.run_id, attempt=run.attempt, processor=processor, samples=samples)
 
 
 # What is handed out

@@ -12,8 +12,8 @@ import pytest
 import trustme
 from tests.support import http
 
-from timeside_core.errors import FetchError, TimesideError
-from timeside_core.fetch import Download, Fetcher, FetchSettings
+from timeside_core.errors import FetchError, ParameterError, TimesideError
+from timeside_core.fetch import LIVE_FETCH, Download, Fetcher, FetchSettings, live_fetch
 from timeside_core.fetch.connect import Resolver
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB: several pieces to write
@@ -374,3 +374,11 @@ async def test_certificates_are_verified_and_servers_told_the_name(authority, tm
     async with http.serving(http.body(b"secure"), tls=named("other.org", "127.0.0.1")) as server:
         with pytest.raises(FetchError, match=r"[Hh]ostname mismatch"):
             await fetch(server, **trusting)
+
+
+def test_settings_say_what_live_sources_may_be() -> None:
+    assert live_fetch("", "") == LIVE_FETCH
+    known = live_fetch("8443", "10.1.0.0/16,10.2.0.0/16")
+    assert (known.ports, len(known.allowed_networks), known.max_bytes) == ({8443}, 2, None)
+    with pytest.raises(ParameterError, match="TIMESIDE_LIVE_PORTS"):
+        live_fetch("http", "")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import soundfile
 from tests.support.plans import live_command
 from tests.support.streams import Station, refuse, send, send_and_stall, station
@@ -14,9 +13,8 @@ from tests.support.streams import Station, refuse, send, send_and_stall, station
 from timeside_core import get_processor
 from timeside_core.messages import Block, BlockKind, Decode, Discontinuity, End, Facts, Failed, Start, decode, encode
 from timeside_core.stage.handler import Outgoing
-from timeside_decoder.live_stage import LiveDecoding, fetch_settings
+from timeside_decoder.live_stage import LiveDecoding
 from timeside_decoder.relay import Relay
-from timeside_decoder.stage import DecoderSettings
 
 SAMPLERATE = 8000
 
@@ -125,11 +123,3 @@ def test_a_source_that_cannot_be_had_fails_the_run(tmp_path: Path) -> None:
     assert isinstance(failed, Failed)
     assert failed.code == "media"
     assert "404" in failed.reason
-
-
-def test_settings_say_what_may_be_connected_to() -> None:
-    assert fetch_settings(DecoderSettings()).ports == {80, 443, 8000}
-    known = fetch_settings(DecoderSettings(live_ports="8443", live_networks="10.1.0.0/16,10.2.0.0/16"))
-    assert (known.ports, len(known.allowed_networks), known.max_bytes) == ({8443}, 2, None)
-    with pytest.raises(Exception, match="TIMESIDE_LIVE_PORTS"):
-        fetch_settings(DecoderSettings(live_ports="http"))

@@ -19,7 +19,7 @@ from timeside_api.http.results.rows import MEDIA_TYPES, Format, Slice, encoded
 from timeside_api.http.results.schemas import ResultOut, manifest_of
 from timeside_api.http.results.states import done
 from timeside_api.http.tasks.schemas import ResultOfTask
-from timeside_api.models import Result, ResultState
+from timeside_api.models import Result
 from timeside_core.pyramid import TILE_ROWS, WAVEFORM_ROWS
 from timeside_core.store import StoredResult
 
@@ -65,7 +65,7 @@ async def results_list(
 async def result_get(result_id: UUID, caller: CallerOf, session: Session, parts: PlatformOf) -> ResultOut:
     """Facts and provenance."""
     result = await repository.get(session, caller, result_id)
-    has_rows = result.state is ResultState.DONE and not result.mime_type
+    has_rows = result.object_name is not None and not result.mime_type
     return ResultOut.of(result, await parts.library.read(result, manifest_of) if has_rows else {})
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeVar
 
+from timeside_api.http.problems import Problem
 from timeside_api.models import Result
 from timeside_core.store import Store, StoredResult
 
@@ -23,7 +24,9 @@ class Library:
 
     async def read(self, result: Result, work: Callable[[StoredResult], Answer]) -> Answer:
         """Do `work` with a result that is done, in a thread; raises `StoreError`."""
-        prefix, sha256 = result.object_name or "", result.object_sha256
+        if result.object_name is None:
+            raise Problem(409, "segments", f"has its rows in segments: GET /v1/live/{result.media_sha256}/segments")
+        prefix, sha256 = result.object_name, result.object_sha256
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, lambda: work(self._opened(prefix, sha256)))
 

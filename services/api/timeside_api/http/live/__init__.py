@@ -1,0 +1,1 @@
+"""Live sessions: sources that are heard and analysed while they last."""
