@@ -35,6 +35,7 @@ from timeside_api.http.keeping import keep_forgetting
 from timeside_api.http.limits import Limits
 from timeside_api.http.links.endpoints import router as links
 from timeside_api.http.live.endpoints import router as live
+from timeside_api.http.live.endpoints import router as live
 from timeside_api.http.media.body import Uploads
 from timeside_api.http.media.describe import Describer
 from timeside_api.http.media.endpoints import router as media
@@ -162,6 +163,7 @@ def create_app(
         *COLLECTED,
         *ON_DEMAND,
         *SHARED,
+        live,
         live,
     ):
         v1.include_router(router)

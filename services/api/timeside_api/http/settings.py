@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from timeside_api import audit
 from timeside_api.quotas import Quotas
 from timeside_core.fetch import FetchSettings, live_fetch
+from timeside_core.fetch import FetchSettings, live_fetch
 from timeside_core.settings import Seconds
 
 
@@ -135,6 +136,11 @@ class HttpSettings(BaseModel):
     live_networks: str = ""
     """Networks of live sources that the internet does not reach; the same holds of them."""
 
+    live_ports: str = ""
+    """Ports of live sources, parted by commas, as live decoders have them; not given: those of the web and Icecast."""
+    live_networks: str = ""
+    """Networks of live sources that the internet does not reach; the same holds of them."""
+
     subscriptions: Annotated[int, Field(ge=1, le=1024)] = 16
     """Of one connection."""
     connections: Annotated[int, Field(ge=1, le=10_000)] = 32
@@ -165,6 +171,11 @@ class HttpSettings(BaseModel):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def live_fetch(self) -> FetchSettings:
+        """Which live sources may be listened to; raises `ParameterError`."""
+        return live_fetch(self.live_ports, self.live_networks)
 
     @property
     def live_fetch(self) -> FetchSettings:
