@@ -66,6 +66,12 @@ EXPECTED = {
     "result_object": OWNED,
     "result_object_head": OWNED,
     "task_table": OWNED,
+    "live_create": (401, 202, 202, 202),
+    "live_list": OWN,
+    "live_get": OWNED,
+    "live_segments": OWNED,
+    "live_stop": OWNED,
+    "live_cancel": OWNED,
     "uploads_options": (204, 204, 204, 204),
     "upload_create": (401, 201, 201, 201),
     "uploads_list": OWN,
@@ -95,6 +101,7 @@ SPOKEN = {
     "upload_delete": TUS,
 }
 """Headers that operations need."""
+LIVE = {"source": "https://radio.example.org/a.mp3", "processors": [{"processor": "level"}]}
 
 
 @dataclass
@@ -108,6 +115,7 @@ class Things:
     sha256: str
     key_id: str
     upload_id: str
+    live_id: str
 
     @property
     def paths(self) -> dict[str, Any]:
@@ -118,6 +126,7 @@ class Things:
             "sha256": self.sha256,
             "key_id": self.key_id,
             "upload_id": self.upload_id,
+            "live_id": self.live_id,
             "processor": "mfcc",
             "format": "mp3",
             "key": "zarr.json",
@@ -144,7 +153,9 @@ async def things(api: Api, owner: Person) -> Things:
     key = await api.client.post("/v1/api-keys", json={"name": "k"}, headers=owner.headers)
     upload = await Client(api, owner).begin(10)
     upload_id = upload.rpartition("/")[2]
-    return Things(owner, item_id, task_id, result.id, result.media_sha256, key.json()["id"], upload_id)
+    live = await api.client.post("/v1/live", json=LIVE, headers=owner.headers)
+    ids = {"key_id": key.json()["id"], "upload_id": upload_id, "live_id": live.json()["id"]}
+    return Things(owner, item_id, task_id, result.id, result.media_sha256, **ids)
 
 
 def body(operation: str, has: Things, caller: Person | None) -> dict[str, Any]:
@@ -159,6 +170,7 @@ def body(operation: str, has: Things, caller: Person | None) -> dict[str, Any]:
         "item_change": {"title": "t"},
         "link_create": {"path": f"/v1/media/{has.sha256}"},
         "task_create": {"item_id": str(has.item_id), "processors": [{"processor": "waveform_analyzer"}]},
+        "live_create": LIVE,
     }
     if operation == "upload_patch":
         return {"content": b"x"}
