@@ -40,7 +40,7 @@ async def runs(api: Api, kind: RunKind = RunKind.DECODE) -> int:
 
 async def get(api: Api, who: Person, path: str, **query: Any) -> httpx.Response:
     headers = {name.replace("_", "-"): query.pop(name) for name in ("range", "if_none_match") if name in query}
-    return await api.client.get(path, params=query, headers=who.headers | headers)
+    return await api.client.get(path, params=query or None, headers=who.headers | headers)
 
 
 async def settled(api: Api, result_id: UUID) -> Result:
@@ -168,9 +168,9 @@ async def test_a_transcode_of_a_part_without_a_client_and_a_range_that_waits(api
     part = await get(api, ada, path, start=5, stop=6, range="bytes=0-99")
     assert (part.status_code, len(part.content)) == (206, 100)
     whole = await get(api, ada, path, start=5, stop=6)
-    samples, samplerate = soundfile.read(io.BytesIO(whole.content), dtype="int16")
+    samples, samplerate = soundfile.read(io.BytesIO(whole.content))
     assert samplerate == SAMPLERATE
-    np.testing.assert_array_equal(samples, (noise(20) * 32767).astype("<i2")[5 * SAMPLERATE : 6 * SAMPLERATE])
+    np.testing.assert_array_equal(samples * 32768, (noise(20) * 32767).astype("<i2")[5 * SAMPLERATE : 6 * SAMPLERATE])
 
 
 async def test_an_mp3_that_is_heard_has_the_bytes_of_the_file_but_for_lengths_in_its_header(api: Api, ada: Person):
@@ -221,8 +221,8 @@ async def test_what_makes_no_sense_is_refused_before_anything_is_begun(api: Api,
         'image?parameters={"nothing": 1}': "parameters/nothing",
         "image?parameters=[1]": "parameters",
         "image?parameters={": "parameters",
-        "waveform?pixels=0": "query.pixels",
-        "transcode/exe": "path.format",
+        "waveform?pixels=0": "pixels",
+        "transcode/exe": "format",
         'transcode/mp3?parameters={"output": "/etc/passwd"}': "parameters/output",
         "results/nothing": "processor",
     }
