@@ -16,11 +16,15 @@ from timeside.cli import (
     db,
     draw,
     info,
+    items,
     letters,
+    login,
     plugin,
     processors,
+    results,
     settings,
     store,
+    tasks,
     topics,
     transcode,
     up,
@@ -49,6 +53,11 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(settings.app, name="settings")
 app.command("up")(up.up)
 app.add_typer(admin.app, name="admin")
+app.command("login")(login.login)
+app.add_typer(items.app, name="items")
+app.command("run")(tasks.run)
+app.command("watch")(tasks.watch)
+app.add_typer(results.app, name="results")
 
 
 def main() -> None:

@@ -94,6 +94,15 @@ def _caller(connection: HTTPConnection) -> Caller:
 CallerOf = Annotated[Caller, Depends(_caller)]
 
 
+def _admin(caller: CallerOf) -> Caller:
+    if not caller.is_admin:
+        raise Problem(403, "forbidden", "only administrators may do this")
+    return caller
+
+
+AdminOf = Annotated[Caller, Depends(_admin)]
+
+
 async def still(session: AsyncSession, caller: Caller) -> bool:
     """Whether the credential that somebody came in by still counts."""
     return await _of_credential(session, caller.sign_in_id, caller.api_key_id) is not None

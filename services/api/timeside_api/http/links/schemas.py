@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 _EXAMPLE = "/v1/media/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+_FILES = r"^/v1/(media/[0-9a-f]{64}|results/[0-9a-f-]{36}/file|items/[0-9a-f-]{36}/transcode/[a-z0-9]{1,8})$"
 
 
 class NewLink(BaseModel):
@@ -14,8 +15,8 @@ class NewLink(BaseModel):
         extra="forbid", use_attribute_docstrings=True, json_schema_extra={"examples": [{"path": _EXAMPLE}]}
     )
 
-    path: Annotated[str, StringConstraints(pattern=r"^/v1/(media/[0-9a-f]{64}|results/[0-9a-f-]{36}/file)$")]
-    """Of media, or of the file of a result."""
+    path: Annotated[str, StringConstraints(pattern=_FILES)]
+    """Of media, of the file of a result, or of a transcode."""
 
 
 class LinkOut(BaseModel):

@@ -17,7 +17,7 @@ async function show() {
   const { signal } = showing;
   const [, item] = location.hash.match(/^#\/items\/([0-9a-f-]{36})$/) ?? [];
   try {
-    processors ??= new Map((await get("/v1/processors")).items.map((each) => [each.id, each]));
+    processors ??= new Map((await get("v1/processors")).items.map((each) => [each.id, each]));
     const page = item ? await itemPage(item, processors, signal) : itemsPage();
     if (!signal.aborted) main.replaceChildren(page);
   } catch (error) {
@@ -27,7 +27,7 @@ async function show() {
 }
 
 async function signedIn() {
-  const { name } = await get("/v1/me");
+  const { name } = await get("v1/me");
   const leave = () => signOut().catch(() => {});
   nav.replaceChildren(
     h("a", { href: "docs" }, "API"),

@@ -109,7 +109,7 @@ export class StoredColumns {
     const path = this.isTiled
       ? `tiles/${name}/${level}/${index}`
       : `data/${name}?format=raw&level=${level}&start=${start}&stop=${start + this.pageRows}`;
-    const answer = await request(`/v1/results/${id}/${path}`);
+    const answer = await request(`v1/results/${id}/${path}`);
     const values = new NUMBERS[answer.headers.get("TimeSide-Dtype")](await answer.arrayBuffer());
     const { bins } = this;
     if (this.isTiled || level === 0) {

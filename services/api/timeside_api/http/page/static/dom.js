@@ -19,7 +19,8 @@ export function announce(text) {
 
 /** A box that tells what went wrong, in words. */
 export function failure(error) {
-  const text = error?.message ?? String(error);
+  const said = error?.message ?? String(error);
+  const text = said.charAt(0).toUpperCase() + said.slice(1);
   announce(text);
   return h("p", { class: "failure", role: "alert" }, text);
 }

@@ -85,11 +85,12 @@ export function marks(context, view, { times, durations, values }, labels) {
     context.globalAlpha = durations ? 0.35 : 1;
     context.fillRect(left, 0, Math.max(1.5 * ratio, extentOf - ratio), height);
     context.globalAlpha = 1;
-    const text = labels[values[index]] ?? "";
-    if (!text || left < free) return;
+    const text = labels.length > 1 ? (labels[values[index]] ?? "") : "";
+    const needed = context.measureText(text).width + 10 * ratio;
+    if (!text || left < free || (durations && needed > extentOf)) return;
     context.fillStyle = colour(context.canvas, "ink");
-    context.fillText(text, left + 5 * ratio, height / 2, Math.max(extentOf - 8 * ratio, 24 * ratio));
-    free = left + context.measureText(text).width + 12 * ratio;
+    context.fillText(text, left + 5 * ratio, height / 2);
+    free = left + needed;
   });
 }
 
@@ -109,6 +110,8 @@ export function ruler(context, view, text) {
 }
 
 const STEPS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
+
+const SAMPLED = 10_007; // values that the range of a picture is estimated from; prime, to meet all bins
 
 const place = (view, time, width) => ((time - view.start) / (view.stop - view.start)) * width;
 
@@ -163,8 +166,16 @@ function extent(arrays) {
   return low <= high ? { low, high } : { low: NaN, high: NaN };
 }
 
+/** All but the most extreme values: one large coefficient would leave no light for the others. */
 function heatRange(blocks) {
-  return extent(blocks.map(({ count, bins, high }) => high.subarray(0, count * bins)));
+  const all = blocks.reduce((sum, { count, bins }) => sum + count * bins, 0);
+  const every = Math.max(1, Math.floor(all / SAMPLED));
+  const values = blocks.flatMap(({ count, bins, high }) =>
+    Array.from({ length: Math.floor((count * bins) / every) }, (_, index) => high[index * every]),
+  );
+  const sorted = values.filter((value) => !Number.isNaN(value)).sort((a, b) => a - b);
+  const at = (share) => sorted[Math.floor(share * (sorted.length - 1))] ?? NaN;
+  return { low: at(0.05), high: at(0.95) };
 }
 
 /** From dark to bright with ever more light, so that it reads in grey as well: stops of position, red, green, blue. */

@@ -9,22 +9,29 @@ import { follow } from "./stream.js";
 import { Timeline } from "./timeline.js";
 import { clock, facts } from "./words.js";
 
-const COPY = "webm_encoder"; // what browsers play exactly, of what they would not play so
+const COPY = "webm_encoder"; // what browsers play exactly, made of what they would not play so
+const WAIT_S = 20;
 
 /** The page of an item, until `signal` says that another is shown. */
 export async function itemPage(id, processors, signal) {
-  const item = await get(`/v1/items/${id}`);
+  const item = await get(`v1/items/${id}`);
   if (!item.media) return h("div", {}, heading(item), h("p", { class: "faint" }, "This item has no sound yet."));
-  return new ItemPage(item, processors, signal).element;
+  const experiences = (await get("v1/experiences?limit=200&shared=true")).items;
+  return new ItemPage(item, processors, experiences, signal).element;
 }
 
 class ItemPage {
-  constructor(item, processors, signal) {
+  constructor(item, processors, experiences, signal) {
     Object.assign(this, { item, signal });
     this.duration = item.media.duration_s ?? 0;
-    this.player = new Player(this.duration, (time, plays) => this.timeline?.move(time, { follow: plays }), (error) => this.#say(error));
-    this.timeline = new Timeline(this.duration, (time) => this.player.isLoaded && this.player.seek(time));
-    this.results = new Results(this.timeline, processors, item.title || "untitled", (result) => this.#listen(result));
+    this.player = new Player(
+      this.duration,
+      () => this.#sound(),
+      (time, plays) => this.timeline?.move(time, { follow: plays }),
+      (error) => this.#say(error),
+    );
+    this.timeline = new Timeline(this.duration, (time) => this.player.seek(time));
+    this.results = new Results(this.timeline, processors, item);
     this.said = h("div");
     this.running = h("div");
     this.element = h(
@@ -33,7 +40,7 @@ class ItemPage {
       heading(item),
       this.player.element,
       this.said,
-      chooser(processors, (ids) => this.#run(ids)),
+      chooser(processors, experiences, (chosen) => this.#run(chosen)),
       this.running,
       this.timeline.element,
       this.results.element,
@@ -50,23 +57,21 @@ class ItemPage {
 
   async #begin() {
     const { media, id } = this.item;
-    if (isPlayable(media)) this.player.load(await link(`/v1/media/${media.sha256}`), "");
-    else this.player.note.textContent = "To listen, run Webm encoder: browsers do not play this format exactly.";
+    if (isPlayable(media)) await this.player.load();
+    else this.player.note.textContent = "Browsers do not play this format exactly: Play makes a copy first, in Opus.";
     for (let cursor = ""; cursor !== null; ) {
-      const page = await get(`/v1/results?item_id=${id}&limit=200${cursor && `&cursor=${cursor}`}`);
+      const page = await get(`v1/results?item_id=${id}&limit=200${cursor && `&cursor=${cursor}`}`);
       await Promise.all(page.items.map((each) => this.results.settle(each)));
       cursor = page.next_cursor;
     }
-    const { items } = await get("/v1/tasks?state=running&limit=200");
+    const { items } = await get("v1/tasks?state=running&limit=200");
     for (const task of items.filter((each) => each.item_id === id)) this.#watch(task.id);
   }
 
-  async #run(ids) {
+  async #run(processors) {
     this.said.replaceChildren();
-    const wanted = isPlayable(this.item.media) || ids.includes(COPY) ? ids : [...ids, COPY];
     try {
-      const asked = { item_id: this.item.id, processors: wanted.map((processor) => ({ processor })) };
-      this.#watch((await post("/v1/tasks", asked)).id);
+      this.#watch((await post("v1/tasks", { item_id: this.item.id, processors: await processors })).id);
     } catch (error) {
       this.#say(error);
     }
@@ -76,7 +81,7 @@ class ItemPage {
   async #watch(task) {
     const bar = h("progress", { max: 1, "aria-label": "Progress" });
     const words = h("span", {}, "Waiting for a worker…");
-    const cancel = () => request(`/v1/tasks/${task}:cancel`, { method: "POST" }).catch((error) => this.#say(error));
+    const cancel = () => request(`v1/tasks/${task}:cancel`, { method: "POST" }).catch((error) => this.#say(error));
     const line = h("div", { class: "running" }, words, bar, h("button", { type: "button", class: "quiet", click: cancel }, "Cancel"));
     this.running.append(line);
     const done = new Map();
@@ -105,9 +110,18 @@ class ItemPage {
     words.textContent = `${clock(bar.value * this.duration, 0)} of ${clock(this.duration, 0)} computed`;
   }
 
-  async #listen(result) {
-    if (result.processor === COPY && !this.player.isLoaded)
-      this.player.load(await link(`/v1/results/${result.id}/file`), "This is a copy in Opus.");
+  /** Address of what is heard: of the media itself, or of a copy, once that is made. */
+  async #sound() {
+    const { media, id } = this.item;
+    if (isPlayable(media)) return link(`v1/media/${media.sha256}`);
+    this.player.note.textContent = "A copy in Opus is being made…";
+    for (;;) {
+      const answer = await request(`v1/items/${id}/results/${COPY}?wait_s=${WAIT_S}`, { signal: this.signal });
+      const result = await answer.json();
+      if (answer.status === 202) continue;
+      this.player.note.textContent = "This is a copy in Opus.";
+      return link(`v1/results/${result.id}/file`);
+    }
   }
 
   #say(error) {
@@ -126,7 +140,7 @@ class ItemPage {
 function heading(item) {
   const remove = async () => {
     if (!confirm("Remove this recording from the list?")) return;
-    await request(`/v1/items/${item.id}`, { method: "DELETE" });
+    await request(`v1/items/${item.id}`, { method: "DELETE" });
     location.hash = "#/";
   };
   return h(

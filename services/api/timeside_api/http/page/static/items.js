@@ -20,7 +20,7 @@ export function itemsPage() {
     const asked = ++asking;
     const query = new URLSearchParams({ limit: PAGE, ...(search.value && { q: search.value }), ...(cursor && { cursor }) });
     try {
-      const page = await get(`/v1/items?${query}`);
+      const page = await get(`v1/items?${query}`);
       if (asked !== asking) return;
       if (!cursor) list.replaceChildren();
       list.append(...page.items.map(entry));
@@ -61,7 +61,7 @@ function dropZone(done) {
   const zone = h(
     "section",
     { class: "drop", "aria-label": "Upload" },
-    h("p", {}, h("b", {}, "Drop audio or video files here"), h("span", { class: "faint" }, " any format, up to gigabytes; ")),
+    h("p", {}, h("b", {}, "Drop audio or video files here"), h("span", { class: "faint" }, " in any format")),
     h("label", { class: "button" }, "Choose files", input),
     uploads,
   );
@@ -99,9 +99,9 @@ async function send(file, uploads) {
   const line = h("li", {}, h("span", {}, file.name), bar);
   uploads.append(line);
   try {
-    const item = await post("/v1/items", { title: file.name.replace(/\.[^.]+$/, "") });
+    const item = await post("v1/items", { title: file.name.replace(/\.[^.]+$/, "") });
     try {
-      const uploaded = await upload(`/v1/items/${item.id}/media`, file, (share) => (bar.value = share));
+      const uploaded = await upload(`v1/items/${item.id}/media`, file, (share) => (bar.value = share));
       announce(`${file.name} is uploaded.`);
       line.remove();
       return uploaded;
@@ -115,4 +115,4 @@ async function send(file, uploads) {
   }
 }
 
-const remove = (id) => request(`/v1/items/${id}`, { method: "DELETE" }).catch(() => {});
+const remove = (id) => request(`v1/items/${id}`, { method: "DELETE" }).catch(() => {});

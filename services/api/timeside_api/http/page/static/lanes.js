@@ -61,7 +61,7 @@ export class Lane {
     const { kind, unit, labels, isLevel } = this.facts;
     if (kind === "waveform") draw.waveform(context, view, found);
     else if (kind === "marks") draw.marks(context, view, found, labels);
-    else if (kind === "curve") this.#say(draw.curve(context, view, found, /^(dB|LU)/.test(unit) ? DEPTH_DB : Infinity), unit);
+    else if (kind === "curve") this.#say(draw.curve(context, view, found, /^(dB(FS|TP)?|LUFS)$/.test(unit) ? DEPTH_DB : Infinity), unit);
     else draw.heat(context, view, found, isLevel ? { low: 60, high: 255 } : undefined);
   }
 
@@ -119,7 +119,7 @@ export class StoredSource {
   async #marks() {
     const found = { times: [], durations: this.outputs[0].time_mode === "segment" ? [] : null, values: [] };
     for (let total = 1; found.times.length < Math.min(total, MOST_MARKS); ) {
-      const page = await get(`/v1/results/${this.result.id}/data/${this.outputs[0].name}?start=${found.times.length}`);
+      const page = await get(`v1/results/${this.result.id}/data/${this.outputs[0].name}?start=${found.times.length}`);
       total = page.total_rows;
       if (!page.times?.length) break;
       for (const part of ["times", "durations", "values"]) found[part]?.push(...page[part]);

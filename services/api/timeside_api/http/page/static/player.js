@@ -13,32 +13,31 @@ export function isPlayable({ mime_type, codec }) {
 }
 
 export class Player {
-  /** `moved` is told the time, and whether it plays; `failed` an error. */
-  constructor(duration, moved, failed) {
-    this.duration = duration;
+  /** `prepare` gives the address of the sound; `moved` is told the time, and whether it plays; `failed` an error. */
+  constructor(duration, prepare, moved, failed) {
+    Object.assign(this, { duration, prepare, moved, failed });
     this.audio = new Audio();
     this.audio.preload = "metadata";
-    this.button = h("button", { type: "button", class: "play", disabled: true, click: () => this.toggle() }, "Play");
-    this.slider = h("input", { type: "range", min: 0, max: duration, step: 0.01, value: 0, "aria-label": "Position", disabled: true });
+    this.button = h("button", { type: "button", class: "play", click: () => this.toggle() }, "Play");
+    this.slider = h("input", { type: "range", min: 0, max: duration, step: 0.01, value: 0, "aria-label": "Position" });
     this.slider.addEventListener("input", () => this.seek(Number(this.slider.value)));
     this.time = h("output", { class: "time" });
-    this.note = h("span", { class: "note" }, "No sound yet.");
+    this.note = h("span", { class: "note" });
     this.element = h("section", { class: "player", "aria-label": "Player" }, this.button, this.slider, this.time, this.note);
-    this.moved = moved;
     for (const each of ["play", "pause", "ended", "seeked"]) this.audio.addEventListener(each, () => this.#tell());
     this.audio.addEventListener("error", () => this.audio.src && failed(new Error("The browser cannot play this sound.")));
     this.#tell();
   }
 
-  /** Play from that address, from where it is now. */
-  load(url, note) {
-    this.audio.src = url;
-    this.note.textContent = note;
-    this.button.disabled = this.slider.disabled = false;
-  }
-
-  get isLoaded() {
-    return !this.button.disabled;
+  /** Have the sound at hand, so that it can be played and sought in. */
+  async load() {
+    if (this.audio.src) return;
+    this.button.disabled = true;
+    try {
+      this.audio.src = await this.prepare();
+    } finally {
+      this.button.disabled = false;
+    }
   }
 
   close() {
@@ -47,12 +46,17 @@ export class Player {
     this.audio.load();
   }
 
-  toggle() {
-    if (!this.isLoaded) return;
-    if (this.audio.paused) this.audio.play().catch(() => {}); // what cannot be played says so by its error event
-    else this.audio.pause();
+  async toggle() {
+    if (!this.audio.paused) return this.audio.pause();
+    try {
+      await this.load();
+      this.audio.play().catch(() => {}); // what cannot be played says so by its error event
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
+  /** Go to a time; where there is no sound yet it will begin there. */
   seek(time) {
     this.audio.currentTime = Math.max(0, Math.min(this.duration, time));
     this.#tell();

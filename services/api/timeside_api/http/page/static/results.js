@@ -2,7 +2,7 @@
 
 import { failure, h, save } from "./dom.js";
 import { Lane, LiveSource, StoredSource, plan } from "./lanes.js";
-import { get, link } from "./session.js";
+import { get, link, request } from "./session.js";
 import { bytes, number, title } from "./words.js";
 
 const EXTENSIONS = {
@@ -15,26 +15,42 @@ const EXTENSIONS = {
   "image/png": "png",
 };
 
+const FORMATS = {
+  csv: ".csv",
+  json: ".json",
+  hdf5: ".h5",
+  numpy: ".npz",
+  parquet: ".parquet",
+  jams: ".jams",
+  audacity: ".txt",
+  textgrid: ".TextGrid",
+  elan: ".eaf",
+  sonic_visualiser: ".svl",
+};
+const KEEP_MS = 60_000; // what is being saved
+
 export class Results {
   #lanes = new Map(); // by result and output
   #live = new Map(); // sources by run and processor
   #settled = new Set();
 
-  /** `heard` is told results that are files, once they are there. */
-  constructor(timeline, processors, name, heard) {
-    Object.assign(this, { timeline, processors, name, heard });
+  constructor(timeline, processors, item) {
+    Object.assign(this, { timeline, processors, name: item.title || "untitled" });
     this.numbers = h("dl", { class: "numbers" });
     this.pictures = h("div", { class: "pictures" });
     this.downloads = h("ul", { class: "downloads" });
+    this.format = h("select", { "aria-label": "Format of results" }, Object.keys(FORMATS).map((each) => h("option", { value: each }, title(each))));
+    const opus = async () => save(await link(`v1/items/${item.id}/transcode/opus`), `${this.name}.opus`);
+    this.#download("The sound in Opus", opus);
     this.failures = h("div");
-    const part = (heading, content) => h("section", { class: "part" }, h("h2", {}, heading), content);
+    const part = (heading, content, ...more) => h("section", { class: "part" }, h("div", { class: "bar" }, h("h2", {}, heading), more), content);
     this.element = h(
       "div",
       {},
       this.failures,
       part("Numbers", this.numbers),
       part("Pictures", this.pictures),
-      part("Downloads", this.downloads),
+      part("Downloads", this.downloads, this.format),
     );
   }
 
@@ -67,7 +83,7 @@ export class Results {
     if (result.state === "pending" || this.#settled.has(result.id)) return;
     this.#settled.add(result.id);
     if (result.state !== "done") return this.#failed(result);
-    const facts = await get(`/v1/results/${result.id}`);
+    const facts = await get(`v1/results/${result.id}`);
     if (facts.mime_type) await this.#file(facts);
     else await this.#kept(facts);
   }
@@ -81,19 +97,18 @@ export class Results {
     }
     this.timeline.redraw();
     for (const output of outputs.filter((each) => each.time_mode === "global")) await this.#number(result, output);
-    for (const output of outputs.filter((each) => each.time_mode !== "global" && (each.pooling ?? "summary") === "summary"))
-      this.#table(result, output);
+    this.#download(title(result.processor), () => this.#export(result));
   }
 
   async #number(result, output) {
-    const { values } = await get(`/v1/results/${result.id}/data/${output.name}`);
+    const { values } = await get(`v1/results/${result.id}/data/${output.name}`);
     const shown = Array.isArray(values) ? values.map((each) => number(each)).join(", ") : number(values, output.unit);
     const name = output.name === "result" ? "" : `: ${output.name.replaceAll("_", " ")}`;
     this.numbers.append(h("div", { title: output.description }, h("dt", {}, title(result.processor) + name), h("dd", {}, shown)));
   }
 
   async #file(result) {
-    const path = `/v1/results/${result.id}/file`;
+    const path = `v1/results/${result.id}/file`;
     const name = `${this.name}.${result.processor}.${EXTENSIONS[result.mime_type] ?? "bin"}`;
     if (result.mime_type.startsWith("image/")) {
       const url = await link(path);
@@ -101,17 +116,15 @@ export class Results {
       this.pictures.append(h("figure", {}, h("img", { src: url, alt: `${title(result.processor)} of ${this.name}`, loading: "lazy" }), caption));
     } else {
       this.#download(`${title(result.processor)} (${bytes(result.size)})`, async () => save(await link(path), name));
-      this.heard(result);
     }
   }
 
-  #table(result, output) {
-    const name = output.name === "result" ? result.processor : `${result.processor}.${output.name}`;
-    this.#download(`${name}.csv`, async () => {
-      const url = URL.createObjectURL(new Blob(await csv(result, output), { type: "text/csv" }));
-      save(url, `${this.name}.${name}.csv`);
-      setTimeout(() => URL.revokeObjectURL(url), 60_000);
-    });
+  async #export(result) {
+    const format = this.format.value;
+    const answer = await request(`v1/results/${result.id}/export?format=${format}`);
+    const url = URL.createObjectURL(await answer.blob());
+    save(url, `${this.name}.${result.processor}${FORMATS[format]}`);
+    setTimeout(() => URL.revokeObjectURL(url), KEEP_MS);
   }
 
   #download(text, act) {
@@ -139,22 +152,4 @@ export class Results {
     lane.state.textContent = state;
     return lane;
   }
-}
-
-/** An output as lines of time, duration where there are some, and values. */
-async function csv(result, output) {
-  const columns = output.row_shape.length ? output.bins_at ?? [...Array(output.row_shape[0]).keys()] : ["value"];
-  const timing = output.time_mode === "segment" ? ["time_s", "duration_s"] : ["time_s"];
-  const lines = [`${[...timing, ...columns].join(",")}\n`];
-  for (let row = 0; row < output.rows; ) {
-    const page = await get(`/v1/results/${result.id}/data/${output.name}?start=${row}`);
-    page.values.forEach((values, index) => {
-      const time = page.times ? page.times[index] : page.start_s + index * page.step_s;
-      const cells = [time, ...(page.durations ? [page.durations[index]] : []), ...[values].flat(Infinity)];
-      lines.push(`${cells.join(",")}\n`);
-    });
-    if (!page.values.length) break;
-    row += page.values.length;
-  }
-  return lines;
 }

@@ -19,14 +19,14 @@ export async function resume() {
   return (refreshing ??= refresh().finally(() => (refreshing = null)));
 }
 
-export const signIn = (name, password) => begin("/v1/auth/token", { name, password });
+export const signIn = (name, password) => begin("v1/auth/token", { name, password });
 
 export const setPassword = (name, password, new_password) =>
-  begin("/v1/auth/password", { name, password, new_password });
+  begin("v1/auth/password", { name, password, new_password });
 
 export async function signOut() {
   try {
-    await request("/v1/auth/logout", { method: "POST" });
+    await request("v1/auth/logout", { method: "POST" });
   } finally {
     forget();
   }
@@ -52,12 +52,12 @@ export const get = async (path, signal) => (await request(path, { signal })).jso
 
 export const post = async (path, json = {}) => (await request(path, { method: "POST", json })).json();
 
-/** An address for an element that cannot send a header. */
-export const link = async (path) => (await post("/v1/links", { path })).url;
+/** An address for an element that cannot send a header. Like all our paths it is below that of the page. */
+export const link = async (path) => (await post("v1/links", { path: `/${path}` })).url.slice(1);
 
 /** Upload a file; `tell` hears the share that has gone. */
 export async function upload(path, file, tell) {
-  await get("/v1/me"); // so that the token lives
+  await get("v1/me"); // so that the token lives
   return new Promise((done, failed) => {
     const sending = new XMLHttpRequest();
     sending.open("PUT", path);
@@ -89,7 +89,7 @@ async function begin(path, json) {
 async function refresh() {
   const refresh_token = sessionStorage.getItem(KEPT);
   const answer = await reached(() =>
-    fetch("/v1/auth/refresh", {
+    fetch("v1/auth/refresh", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ refresh_token }),

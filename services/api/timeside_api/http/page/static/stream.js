@@ -30,8 +30,8 @@ export async function* follow(task, signal) {
 }
 
 async function* connection(task, token, signal) {
-  const { ticket } = await post("/v1/stream-tickets");
-  const url = new URL(`/v1/stream?ticket=${encodeURIComponent(ticket)}`, location.href);
+  const { ticket } = await post("v1/stream-tickets");
+  const url = new URL(`v1/stream?ticket=${encodeURIComponent(ticket)}`, document.baseURI);
   url.protocol = url.protocol.replace("http", "ws");
   const socket = new WebSocket(url, "timeside.v1");
   socket.binaryType = "arraybuffer";

@@ -1,6 +1,6 @@
 /** Numbers and names in words. */
 
-const ACRONYMS = /\b(aac|cqt|dc|flac|hpss|itu|mfcc|mp3|pyin|rms|wav)\b/g;
+const ACRONYMS = /\b(aac|cqt|csv|dc|flac|hpss|jams|json|itu|mfcc|mp3|pyin|rms|wav)\b/g;
 
 /** 75.25 → "1:15.2"; with hours where there are some. */
 export function clock(seconds, digits = 1) {
