@@ -1,0 +1,308 @@
+"""The chart on a real cluster: installed, tested, walled in, sized by load, upgraded, rolled back, broken.
+
+    python -m tests.deploy.kube [--out FOLDER] [STEP…]
+
+It needs kubectl, a current kubeconfig with KEDA and a metrics server, the images of `values.yaml` on the node, and a
+node whose address can be reached. Each step says what it saw, with figures; the first that sees something else ends it.
+"""
+
+import argparse
+import io
+import random
+import time
+import wave
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from tests.deploy.client import Asked, Client, Load
+from tests.deploy.kube import cluster
+from tests.deploy.kube.cluster import DATA, HERE, NAMESPACE, RELEASE, execute, helm, kubectl, ready, sql
+
+WORKERS = ("decoder", "analyzer", "grapher", "encoder", "worker")
+ALL = ("api", "dispatcher", "recorder", *WORKERS)
+SLOW = ("aubio_pitch", "mfcc")
+"""Processors that take their time."""
+
+
+class Lab:
+    """What the steps share."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._client: Client | None = None
+
+    def say(self, line: str) -> None:
+        """A line of the report."""
+        print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+        self.lines.append(line)
+
+    @property
+    def client(self) -> Client:
+        """An administrator."""
+        if self._client is None:
+            name = f"tester-{random.randrange(1 << 30)}"
+            said = execute("deploy/timeside-api", "timeside", "admin", "user", "add", name, "--admin")
+            self._client = Client(cluster.address)
+            self._client.sign_in(name, said.strip().rpartition(" ")[2])
+        return self._client
+
+    @contextmanager
+    def load(self, what: str) -> Generator[None]:
+        """Have somebody ask for one recording after the other meanwhile; then all must be done, once, and right."""
+        load, before = Load(self.client, seed=random.randrange(1 << 30)), self.client.again
+        load.start()
+        began = time.monotonic()
+        yield
+        took_s = time.monotonic() - began
+        asked = load.finish()
+        waits = [each.settled_at - each.asked_at for each in asked]
+        check_once()
+        self.say(
+            f"  {what}: {len(asked)} recordings in {took_s:.0f} s, all done, once, and right; "
+            f"{self.client.again - before} requests sent again; median wait {median(waits):.1f} s, longest {max(waits):.0f} s"
+        )
+
+
+def check_once() -> None:
+    """Nothing is done twice, and nothing is left over."""
+    twice = sql(
+        "SELECT media_sha256, processor, version, digest FROM result WHERE state IN ('pending', 'done')"
+        " GROUP BY 1, 2, 3, 4 HAVING count(*) > 1"
+    )
+    assert not twice, f"results that are there twice: {twice}"
+    bad = sql("SELECT state, count(*) FROM result WHERE state NOT IN ('pending', 'done') GROUP BY 1")
+    assert not bad, f"results that were lost: {bad}"
+
+
+def audio(seconds: float, seed: int) -> bytes:
+    """Mono tones and noise that nobody has heard before."""
+    rng = np.random.default_rng(seed)
+    samples = rng.normal(0, 0.1, round(seconds * 16_000)) + 0.3 * np.sin(np.arange(round(seconds * 16_000)) * 0.1)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, 16_000, 0, "NONE", ""))
+        writer.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+# Steps
+
+
+def data(lab: Lab) -> None:
+    """Kafka, PostgreSQL, a folder for the store, Secrets."""
+    for name in ("data", "store"):
+        cluster.run("kubectl", "apply", "--filename", str(HERE / f"{name}.yaml"))
+    namespace = f"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {NAMESPACE}\n"
+    namespace += "  labels: {pod-security.kubernetes.io/enforce: restricted}\n"
+    kubectl("apply", "--filename", "-", data=namespace)
+    for name in ("kafka", "postgres"):
+        kubectl("rollout", "status", f"statefulset/{name}", "--timeout", "5m", namespace=DATA)
+    kubectl("wait", "job/folder", "--for=condition=complete", "--timeout", "3m", namespace="timeside-node")
+    url = f"postgresql://timeside:timeside@postgres.{DATA}/timeside"
+    cluster.secret("timeside-database", url=url)
+    cluster.secret("timeside-secret", secret="a secret for tests, of 32 characters")
+    cluster.secret("timeside-queue", url=f"postgresql://timeside_queue:queue@postgres.{DATA}/timeside?sslmode=disable")
+    cluster.secret("timeside-key", key="not yet")
+    lab.say("Kafka and PostgreSQL are there, the namespace enforces the restricted Pod Security Standard")
+
+
+def refuse(lab: Lab) -> None:
+    """Wrong values end the install before anything starts."""
+    for wrong, told in (
+        ("api.settings.access_s=1", "/api/settings/access_s"),
+        ("decoder.replicas=25", "decoder.replicas: 25 pods"),
+        ("kafka.bootstrap=kafka", "/kafka/bootstrap"),
+    ):
+        try:
+            cluster.install(wrong)
+        except AssertionError as error:
+            assert told in str(error), error
+        else:
+            raise AssertionError(f"{wrong} was taken")
+    assert not cluster.get("deployments,jobs,pods")["items"], "something was started"
+    lab.say("three wrong values: each named with its rule, nothing was started")
+
+
+def install(lab: Lab) -> None:
+    """From nothing to ready; tables and topics first."""
+    took_s = cluster.install()
+    lab.say(f"helm install --wait: {took_s:.0f} s; {cluster.restarts(ALL)} containers were restarted")
+    sql("DO $$ BEGIN CREATE ROLE timeside_queue LOGIN PASSWORD 'queue'; EXCEPTION WHEN duplicate_object THEN END $$")
+    sql("GRANT SELECT (id, lane, state, cost_s) ON run TO timeside_queue")
+    sql("GRANT SELECT (run_id, state, pool) ON result TO timeside_queue")
+
+
+def smoke(lab: Lab) -> None:
+    """`helm test`: upload, analysis, encoding, stream, from a pod of its own."""
+    made = lab.client.send("POST", "/v1/api-keys", json={"name": "helm test"}).json()
+    cluster.secret("timeside-key", key=made["key"])
+    began = time.monotonic()
+    said = helm("test", RELEASE, "--logs", "--timeout", "5m")
+    assert "uploaded, analysed, encoded and read back" in said, said
+    lab.say(f"helm test: green in {time.monotonic() - began:.0f} s: upload, analysis, FLAC, stream")
+
+
+def round_trip(lab: Lab) -> None:
+    """From outside, all pools and both lanes, compared with one process."""
+    with lab.load("from outside, nothing disturbed"):
+        time.sleep(20)
+
+
+TRY = """if True:
+    import socket, sys
+    for place in sys.argv[1:]:
+        host, port = place.rsplit(":", 1)
+        try:
+            socket.create_connection((host, int(port)), timeout=4).close()
+            print(place, "open")
+        except OSError:
+            print(place, "closed")
+"""
+
+
+def walls(lab: Lab) -> None:
+    """What pods reach: what they need, and nothing else."""
+    kafka, postgres = f"kafka-0.kafka.{DATA}:9092", f"postgres.{DATA}:5432"
+    api = f"{RELEASE}.{NAMESPACE}:80"
+    (kubernetes, _) = cluster.get("service", "kubernetes", namespace="default")["spec"]["clusterIP"], None
+    places = (kafka, postgres, api, f"{kubernetes}:443")
+    needed = {name: {kafka} for name in WORKERS} | {name: {kafka, postgres} for name in ("api", "dispatcher", "recorder")}
+    for name in ALL:
+        said = execute(f"deploy/timeside-{name}", "python", "-c", TRY, *places).splitlines()
+        reached = {line.split()[0] for line in said if line.endswith("open")}
+        assert reached == needed[name], f"{name} reaches {reached}, and needs {needed[name]}"
+    (pod, *_) = [each["status"]["podIP"] for each in cluster.pods("decoder")]
+    probe = ("kafka-0", "--", "bash", "-c")
+    said = kubectl("exec", *probe, f"timeout 4 bash -c '</dev/tcp/{pod}/9100' && echo open", namespace=DATA)
+    assert "open" in said, "metrics cannot be read"
+    kubectl("exec", *probe, f"timeout 4 bash -c '</dev/tcp/postgres/5432'", namespace=DATA)
+    lab.say(
+        f"default deny holds: {len(WORKERS)} kinds of workers reach Kafka and nothing else of {len(places)} places; "
+        "api, dispatcher and recorder also PostgreSQL; a pod without policies reaches PostgreSQL too"
+    )
+
+
+def _queue(lab: Lab, count: int, seconds: float) -> list[Asked]:
+    seed = random.randrange(1 << 30)
+    return [lab.client.ask(audio(seconds, seed + number), *SLOW) for number in range(count)]
+
+
+def _scale(lab: Lab, mode: str, count: int, seconds: float) -> None:
+    took_s = cluster.install(f"autoscaling.mode={mode}")
+    cluster.wait("one analyzer", lambda: len(cluster.pods("analyzer")) == 1)
+    lab.say(f"  upgraded to autoscaling.mode={mode} in {took_s:.0f} s")
+    began = time.monotonic()
+    asked = _queue(lab, count, seconds)
+    queued_s = time.monotonic() - began
+    cluster.wait("more analyzers", lambda: len(cluster.pods("analyzer")) > 1)
+    first_s = time.monotonic() - began
+    cluster.wait("three analyzers that are ready", lambda: len(ready("analyzer")) == 3)
+    all_s = time.monotonic() - began
+    for each in asked:
+        lab.client.wait(each, limit_s=900)
+    done_s = time.monotonic() - began
+    down_s = cluster.wait("one analyzer again", lambda: len(cluster.pods("analyzer")) == 1, limit_s=400)
+    check_once()
+    lab.say(
+        f"{mode}: {count} recordings of {seconds:g} s queued within {queued_s:.0f} s; second analyzer asked for after "
+        f"{first_s:.0f} s, three ready after {all_s:.0f} s, all done after {done_s:.0f} s, one again {down_s:.0f} s later"
+    )
+
+
+def keda(lab: Lab) -> None:
+    """Audio that waits makes more analyzers, and fewer once it is done."""
+    _scale(lab, "keda", 24, 120)
+
+
+def hpa(lab: Lab) -> None:
+    """The same by CPU."""
+    _scale(lab, "hpa", 24, 120)
+
+
+def upgrade(lab: Lab) -> None:
+    """All pods are replaced while work goes on; then the release is rolled back."""
+    cluster.install("autoscaling.mode=none")
+    revision = helm("history", RELEASE, "--output", "json").count('"revision"')
+    with lab.load("during an upgrade and a rollback of all pods"):
+        time.sleep(5)
+        up_s = cluster.install("autoscaling.mode=none", "pods.annotations.test/round=two")
+        began = time.monotonic()
+        helm("rollback", RELEASE, str(revision), "--wait", "--timeout", "8m")
+        back_s = time.monotonic() - began
+        time.sleep(5)
+    lab.say(f"rolling upgrade: {up_s:.0f} s; rollback: {back_s:.0f} s")
+
+
+def scale_in(lab: Lab) -> None:
+    """Pods are taken away while they work."""
+    with lab.load("while analyzers went 1 → 3 → 1 twice, and decoders 1 → 2 → 1"):
+        for size, decoders in ((3, 2), (1, 1), (3, 2), (1, 1)):
+            kubectl("scale", "deploy/timeside-analyzer", f"--replicas={size}")
+            kubectl("scale", "deploy/timeside-decoder", f"--replicas={decoders}")
+            cluster.wait(f"{size} analyzers", lambda size=size: len(ready("analyzer")) == len(_all("analyzer")) == size)
+            time.sleep(5)
+    lab.say("scale-in under load: nothing lost, nothing doubled")
+
+
+def _all(component: str) -> list[object]:
+    """Its pods, also those that are about to go."""
+    return cluster.get("pods", "--selector", f"app.kubernetes.io/component={component}")["items"]
+
+
+def evicted(lab: Lab) -> None:
+    """A pod that the node throws out at once costs the run that it had one attempt."""
+    kubectl("scale", "deploy/timeside-analyzer", "--replicas=1")
+    cluster.wait("one analyzer", lambda: len(ready("analyzer")) == len(_all("analyzer")) == 1)
+    asked = lab.client.ask(audio(1200, random.randrange(1 << 30)), *SLOW)
+    run = f"SELECT attempt, strikes, state FROM run ORDER BY created_at DESC LIMIT 1"
+    cluster.wait("a run at work", lambda: sql(run)[0][2] == "running")
+    time.sleep(3)
+    (pod,) = ready("analyzer")
+    began = time.monotonic()
+    fill = "open('/var/lib/timeside/scratch/full', 'wb').write(bytes(200 << 20))"
+    kubectl("exec", pod, "--", "python", "-c", fill)
+    cluster.wait("an eviction", lambda: "Evicted" in kubectl("get", "pod", pod, "--output", "jsonpath={.status.reason}"))
+    evicted_s = time.monotonic() - began
+    lab.client.wait(asked, limit_s=600)
+    (attempt, strikes, _), *_ = sql(run)
+    check_once()
+    assert attempt == "2", f"attempt {attempt}, strikes {strikes}"
+    lab.say(
+        f"a node evicted the analyzer ({evicted_s:.0f} s after its disk was full) in the middle of a run: done in attempt "
+        f"{attempt}, {asked.settled_at - began:.0f} s after; strikes {strikes}"
+    )
+
+
+STEPS: dict[str, Callable[[Lab], None]] = {
+    each.__name__: each
+    for each in (data, refuse, install, smoke, round_trip, walls, keda, hpa, upgrade, scale_in, evicted)
+}
+
+
+def clean() -> None:
+    """Take everything away again."""
+    kubectl("delete", "namespace", NAMESPACE, DATA, "timeside-node", "--ignore-not-found", "--timeout", "5m")
+    kubectl("delete", "persistentvolume", "timeside-kube-store", "--ignore-not-found")
+
+
+def main() -> None:
+    """Do the steps, and write what was seen."""
+    parser = argparse.ArgumentParser(prog="python -m tests.deploy.kube", description=__doc__)
+    parser.add_argument("steps", nargs="*", default=list(STEPS), choices=[*STEPS, "clean"], metavar="STEP")
+    parser.add_argument("--out", type=Path, default=Path("out/kube"))
+    arguments = parser.parse_args()
+    lab = Lab()
+    try:
+        for name in arguments.steps:
+            clean() if name == "clean" else STEPS[name](lab)
+    finally:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        with (arguments.out / "report.txt").open("a") as report:
+            report.writelines(f"{line}\n" for line in lab.lines)
+
+
+if __name__ == "__main__":
+    main()
