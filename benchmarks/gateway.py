@@ -45,6 +45,7 @@ async def _text(folder: Path) -> str:
         async with httpx.AsyncClient(base_url=platform.url, timeout=120) as client:
             await _sign_in(client, platform.first_password or "")
             lines = await _answers(client, Path(home) / "home", tracks(folder, 1, "flac")[0], loads)
+        platform.stop()
     return (
         f"`timeside up` on an empty folder, then {ITEMS:,} items put into its database; requests one after the other "
         f"over one connection, {REQUESTS} of each kind ({TASKS} tasks that are computed). First rows: from sending "
