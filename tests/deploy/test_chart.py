@@ -300,3 +300,9 @@ def test_wrong_values_are_refused_by_name(values: Object, told: str, helm: int) 
 
 def test_a_chart_around_it_may_have_globals() -> None:
     assert render(NEEDED, {"global": {"anything": 1}, "enabled": True})
+
+
+def test_the_test_of_a_release_is_a_program(default: list[Object]) -> None:
+    program = found(default, "ConfigMap", "t-timeside-test")["data"]["smoke.py"]
+    assert program.strip() == (chart.CHART / "files" / "smoke.py").read_text().strip()
+    compile(program, "smoke.py", "exec")
