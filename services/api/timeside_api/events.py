@@ -21,6 +21,7 @@ CHANNEL = "timeside_changes"
 TOPIC = "events"
 _LOCK = 0x7473_6576
 _NOTED = "timeside_events"
+_ACTOR = "timeside_actor"
 
 
 class Event(Base):
@@ -44,6 +45,11 @@ class Event(Base):
     created_at: Mapped[Created]
 
 
+def by(session: AsyncSession, actor_id: UUID) -> None:
+    """Say who does what this transaction does."""
+    session.info[_ACTOR] = actor_id
+
+
 def note(
     session: AsyncSession,
     kind: str,
@@ -51,7 +57,6 @@ def note(
     owner_id: UUID,
     subject_id: UUID,
     project_id: UUID | None = None,
-    actor_id: UUID | None = None,
     **details: Any,
 ) -> None:
     """Have an event be written with what this transaction does, if it is committed."""
@@ -60,7 +65,7 @@ def note(
         "owner_id": owner_id,
         "project_id": project_id,
         "subject_id": subject_id,
-        "actor_id": actor_id,
+        "actor_id": session.info.get(_ACTOR),
         "details": details,
     }
     session.info.setdefault(_NOTED, []).append(row)

@@ -120,12 +120,7 @@ async def create(session: AsyncSession, request: Request) -> UUID:
     if made is None:
         return await _same(session, request)
     task_id, project_id = made
-    about: dict[str, Any] = {
-        "owner_id": request.terms.owner_id,
-        "project_id": project_id,
-        "actor_id": request.terms.owner_id,
-    }
-    events.note(session, "task.created", **about, subject_id=task_id)
+    events.note(session, "task.created", owner_id=request.terms.owner_id, project_id=project_id, subject_id=task_id)
     await ask(session, task_id, request.parts, request.terms)
     return task_id
 
@@ -150,10 +145,12 @@ async def cancel(session: AsyncSession, task_id: UUID, settings: RunSettings) ->
     pending = await ledger.lock(await session.scalars(_PENDING_RUNS, {"task": task_id}))
     wanted = set(await session.scalars(_WANTED_RUNS, {"task": task_id}))
     given_up = update(Task).where(Task.id == task_id, Task.state == TaskState.RUNNING)
-    ended = given_up.values(state=TaskState.CANCELLED, settled_at=func.now(), ahead=0).returning(Task.id)
-    if (await session.execute(ended)).first() is None:
+    ended = given_up.values(state=TaskState.CANCELLED, settled_at=func.now(), ahead=0)
+    owner = (await session.execute(ended.returning(Task.owner_id, Task.project_id))).first()
+    if owner is None:
         await get(session, task_id)
         return
+    events.note(session, "task.cancelled", owner_id=owner[0], project_id=owner[1], subject_id=task_id)
     for run in pending:
         if run.id not in wanted and not run.on_demand:
             ledger.cancel(run)

@@ -21,7 +21,9 @@ from timeside_api.http.access import guard
 from timeside_api.http.accounts.endpoints import router as accounts
 from timeside_api.http.accounts.passwords import Passwords, Throttle
 from timeside_api.http.accounts.tokens import Tokens
+from timeside_api.http.accounts.users import router as users
 from timeside_api.http.annotations.endpoints import router as annotations
+from timeside_api.http.audit.endpoints import router as audit
 from timeside_api.http.changes import Changes
 from timeside_api.http.demand.asking import Demand
 from timeside_api.http.demand.endpoints import router as demand
@@ -30,11 +32,12 @@ from timeside_api.http.duties import Duties
 from timeside_api.http.events.endpoints import router as events
 from timeside_api.http.experiences.endpoints import router as experiences
 from timeside_api.http.exports import endpoints as exports
+from timeside_api.http.imports.endpoints import router as imports
+from timeside_api.http.imports.work import keep_importing
 from timeside_api.http.items.endpoints import router as items
 from timeside_api.http.keeping import keep_forgetting
 from timeside_api.http.limits import Limits
 from timeside_api.http.links.endpoints import router as links
-from timeside_api.http.live.endpoints import router as live
 from timeside_api.http.live.endpoints import router as live
 from timeside_api.http.media.body import Uploads
 from timeside_api.http.media.describe import Describer
@@ -44,16 +47,19 @@ from timeside_api.http.pictures import endpoints as pictures
 from timeside_api.http.platform import Platform
 from timeside_api.http.presets.endpoints import router as presets
 from timeside_api.http.processors.endpoints import router as processors
+from timeside_api.http.projects.endpoints import router as projects
 from timeside_api.http.rates import Buckets, Rates
 from timeside_api.http.results.endpoints import router as results
 from timeside_api.http.results.library import Library
 from timeside_api.http.selections.endpoints import router as selections
 from timeside_api.http.settings import HttpSettings
+from timeside_api.http.shares.endpoints import router as shares
 from timeside_api.http.stream import schemas
 from timeside_api.http.stream.endpoints import router as stream
 from timeside_api.http.stream.events import router as stream_events
 from timeside_api.http.stream.tap import Tap
 from timeside_api.http.tasks.endpoints import router as tasks
+from timeside_api.http.tasks.extending import keep_extending
 from timeside_api.http.transcodes.endpoints import router as transcodes
 from timeside_api.http.transcodes.relay import Relays
 from timeside_api.http.uploads import tus
@@ -65,7 +71,7 @@ from timeside_core.store import Store
 
 COLLECTED = (presets, experiences, selections)
 ON_DEMAND = (demand, pictures.items, pictures.results, transcodes, exports.results, exports.tasks)
-SHARED = (annotations, events)
+SHARED = (users, projects, shares, annotations, events, audit)
 STREAMED = re.compile(
     rf"/v1/items/[^/]+/media|{tus.PATH.pattern}|/v1/imports:csv|/v1/annotation-tracks/[^/]+/annotations:import"
 )
@@ -160,10 +166,10 @@ def create_app(
         stream_events,
         links,
         uploads,
+        imports,
         *COLLECTED,
         *ON_DEMAND,
         *SHARED,
-        live,
         live,
     ):
         v1.include_router(router)
@@ -192,6 +198,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     parts: Platform = app.state.platform
     parts.changes.start()
     parts.duties.start(keep_uploads(parts))
+    parts.duties.start(keep_importing(parts))
+    parts.duties.start(keep_extending(parts.database, parts.runs))
     forgetting = asyncio.create_task(keep_forgetting(parts.database, parts.settings))
     try:
         yield

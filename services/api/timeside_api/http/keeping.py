@@ -5,7 +5,9 @@ import logging
 
 from timeside_api import annotations, audit, events
 from timeside_api.database import Database, is_away
+from timeside_api.http.imports import repository as imports
 from timeside_api.http.settings import HttpSettings
+from timeside_api.http.shares import repository as shares
 
 EVERY_S = 3600.0
 _log = logging.getLogger(__name__)
@@ -17,10 +19,13 @@ async def forget_old(database: Database, settings: HttpSettings) -> None:
         events.forget: settings.events_days,
         annotations.forget: settings.annotation_changes_days,
         audit.forget: settings.audit_days,
+        imports.forget: settings.imports_days,
     }
     for forget, kept_days in days.items():
         async with database.transaction() as session:
             await forget(session, kept_days)
+    async with database.transaction() as session:
+        await shares.forget(session)
 
 
 async def keep_forgetting(database: Database, settings: HttpSettings) -> None:

@@ -10,6 +10,7 @@ from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 
+from timeside_api import events
 from timeside_api.database import Database
 from timeside_api.http.accounts.passwords import Passwords, Throttle
 from timeside_api.http.accounts.tokens import Tokens
@@ -66,8 +67,10 @@ def platform(connection: HTTPConnection) -> Platform:
 PlatformOf = Annotated[Platform, Depends(platform)]
 
 
-async def _transaction(parts: PlatformOf) -> AsyncGenerator[AsyncSession]:
+async def _transaction(connection: HTTPConnection, parts: PlatformOf) -> AsyncGenerator[AsyncSession]:
     async with parts.database.transaction() as session:
+        if (caller := getattr(connection.state, "caller", None)) is not None:
+            events.by(session, caller.id)
         yield session
 
 

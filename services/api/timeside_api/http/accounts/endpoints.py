@@ -3,8 +3,9 @@
 import time
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
+from timeside_api import quotas
 from timeside_api.http.access import CallerOf
 from timeside_api.http.accounts import repository
 from timeside_api.http.accounts.schemas import (
@@ -12,17 +13,20 @@ from timeside_api.http.accounts.schemas import (
     ChangingPassword,
     FreshKey,
     KeyOut,
+    MyChange,
     NewKey,
     Refreshing,
     SigningIn,
     TicketOut,
     TokenPair,
+    UsageOut,
 )
 from timeside_api.http.accounts.tokens import KEY_PREFIX, fresh_secret
 from timeside_api.http.openapi import errors
 from timeside_api.http.pages import Page, PageOf
 from timeside_api.http.platform import Platform, PlatformOf, Session
 from timeside_api.http.problems import Problem, not_found, unauthorized
+from timeside_api.http.trail import Trail, TrailOf
 from timeside_api.identity import Account, ApiKey, SignIn
 from timeside_core.ids import uuid7
 
@@ -30,13 +34,14 @@ router = APIRouter(tags=["accounts"])
 
 
 @router.post("/auth/token", operation_id="token_create", responses=errors(403, 429))
-async def token_create(body: SigningIn, request: Request, parts: PlatformOf) -> TokenPair:
+async def token_create(body: SigningIn, parts: PlatformOf, trail: TrailOf) -> TokenPair:
     """Sign in."""
-    account = await _checked(body, request, parts)
+    account = await _checked(body, parts, trail)
     if account.is_password_temporary:
         raise Problem(403, "password-temporary", "this password only serves to set another: POST /v1/auth/password")
     async with parts.database.transaction() as session:
         begun = await repository.sign_in(session, account.id, life_s=parts.settings.refresh_s)
+        trail.note(session, "sign_in", account.name, actor_id=account.id)
         return _pair(parts, begun)
 
 
@@ -45,42 +50,61 @@ async def token_create(body: SigningIn, request: Request, parts: PlatformOf) -> 
     operation_id="password_change",
     responses=errors(429),
 )
-async def password_change(body: ChangingPassword, request: Request, parts: PlatformOf) -> TokenPair:
+async def password_change(body: ChangingPassword, parts: PlatformOf, trail: TrailOf) -> TokenPair:
     """Set another password.
 
     Ends all sign-ins of the account, and begins one.
     """
-    account = await _checked(body, request, parts)
+    account = await _checked(body, parts, trail)
     hash = await parts.passwords.hash(body.new_password)
     async with parts.database.transaction() as session:
         await repository.set_password(session, account.id, hash, is_temporary=False)
+        trail.note(session, "password.changed", account.name, actor_id=account.id)
         begun = await repository.sign_in(session, account.id, life_s=parts.settings.refresh_s)
         return _pair(parts, begun)
 
 
 @router.post("/auth/refresh", operation_id="token_refresh")
-async def token_refresh(body: Refreshing, parts: PlatformOf) -> TokenPair:
+async def token_refresh(body: Refreshing, parts: PlatformOf, trail: TrailOf) -> TokenPair:
     """Get the next pair of tokens."""
     claims = parts.tokens.read("refresh", body.refresh_token)
     async with parts.database.transaction() as session:  # its own: that a token came twice must be kept
         found = await repository.refresh(session, claims.sign_in_id, claims.token_id)
+        if found is None:
+            trail.note(session, "refresh", claims.sign_in_id, actor_id=claims.account_id, is_allowed=False)
     if found is None:
         raise unauthorized("the refresh token was used before, or its sign-in has ended")
     return _pair(parts, found)
 
 
 @router.post("/auth/logout", operation_id="token_revoke", status_code=204)
-async def token_revoke(caller: CallerOf, session: Session) -> None:
+async def token_revoke(caller: CallerOf, session: Session, trail: TrailOf) -> None:
     """End this sign-in."""
     if caller.sign_in_id is None:
         raise Problem(409, "not-signed-in", "an API key is no sign-in: DELETE /v1/api-keys/{id} revokes it")
     await repository.sign_out(session, caller.sign_in_id)
+    trail.note(session, "sign_out", caller.name)
 
 
 @router.get("/me", operation_id="me_get")
 async def me_get(caller: CallerOf, session: Session) -> AccountOut:
     """Who I am."""
     return AccountOut.of(await session.get_one(Account, caller.id))
+
+
+@router.patch("/me", operation_id="me_change")
+async def me_change(body: MyChange, caller: CallerOf, session: Session) -> AccountOut:
+    """Say something else of myself."""
+    account = await session.get_one(Account, caller.id)
+    if body.display_name is not None:
+        account.display_name = body.display_name
+    return AccountOut.of(account)
+
+
+@router.get("/me/usage", operation_id="me_usage")
+async def me_usage(caller: CallerOf, session: Session, parts: PlatformOf) -> UsageOut:
+    """What I have, and how much I may have."""
+    return UsageOut.of(await quotas.usage(session, caller.id, parts.settings.quotas))
 
 
 @router.get("/api-keys", operation_id="api_keys_list")
@@ -91,13 +115,14 @@ async def api_keys_list(caller: CallerOf, session: Session, turn: PageOf) -> Pag
 
 
 @router.post("/api-keys", operation_id="api_key_create", status_code=201)
-async def api_key_create(body: NewKey, caller: CallerOf, session: Session) -> FreshKey:
+async def api_key_create(body: NewKey, caller: CallerOf, session: Session, trail: TrailOf) -> FreshKey:
     """Make an API key.
 
     Its secret is in this answer, and nowhere else.
     """
     key = fresh_secret(KEY_PREFIX)
     made = await repository.add_key(session, caller.id, body.name, key, body.expires_in_days)
+    trail.note(session, "api_key.made", made.id, prefix=made.prefix)
     return FreshKey(**KeyOut.of(made).model_dump(), key=key)
 
 
@@ -107,10 +132,11 @@ async def api_key_create(body: NewKey, caller: CallerOf, session: Session) -> Fr
     status_code=204,
     responses=errors(404),
 )
-async def api_key_delete(key_id: UUID, caller: CallerOf, session: Session) -> None:
+async def api_key_delete(key_id: UUID, caller: CallerOf, session: Session, trail: TrailOf) -> None:
     """Revoke an API key of mine."""
     if not await repository.revoke_key(session, caller.id, key_id):
         raise not_found("API key", key_id)
+    trail.note(session, "api_key.revoked", key_id)
 
 
 @router.post("/stream-tickets", operation_id="ticket_create", status_code=201)
@@ -125,16 +151,17 @@ async def ticket_create(caller: CallerOf, session: Session, parts: PlatformOf) -
     return TicketOut(ticket=ticket, expires_in=life_s)
 
 
-async def _checked(body: SigningIn, request: Request, parts: Platform) -> Account:
+async def _checked(body: SigningIn, parts: Platform, trail: Trail) -> Account:
     """The account, if that is its password."""
-    address = request.client.host if request.client else ""
-    parts.throttle.check(address, body.name)
+    parts.throttle.check(trail.address, body.name)
     async with parts.database.transaction() as session:
         account = await repository.by_name(session, body.name)
     if not await parts.passwords.verify(account.password_hash if account else None, body.password) or account is None:
-        parts.throttle.failed(address, body.name)
+        parts.throttle.failed(trail.address, body.name)
+        async with parts.database.transaction() as session:  # an unknown name is not kept: it may be a password
+            trail.note(session, "sign_in", account.name if account else "", is_allowed=False)
         raise unauthorized("name or password is wrong")
-    parts.throttle.succeeded(address, body.name)
+    parts.throttle.succeeded(trail.address, body.name)
     return account
 
 

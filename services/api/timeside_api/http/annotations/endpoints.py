@@ -130,7 +130,7 @@ async def track_delete(track_id: UUID, caller: CallerOf, session: Session, tag: 
     track = await repository.get(session, caller, track_id, Level.EDITOR, lock=True)
     tag.expect(TrackOut.of(track))
     await repository.remove(session, track)
-    await _note(session, caller, "track.removed", track)
+    await _note(session, "track.removed", track)
 
 
 @router.get("/annotation-tracks/{track_id}/annotations", operation_id="annotations_list", responses=errors(404))
@@ -324,14 +324,14 @@ async def annotation_delete(annotation_id: UUID, caller: CallerOf, session: Sess
 async def _add(session: Session, caller: Caller, said: Mapping[str, Any]) -> AnnotationTrack:
     await ownership.get(session, caller, Item, said["item_id"], Level.EDITOR)
     track = await repository.add(session, caller.id, said)
-    await _note(session, caller, "track.created", track)
+    await _note(session, "track.created", track)
     return track
 
 
-async def _note(session: Session, caller: Caller, kind: str, track: AnnotationTrack) -> None:
+async def _note(session: Session, kind: str, track: AnnotationTrack) -> None:
     item = await session.get_one(Item, track.item_id)
-    about: dict[str, Any] = {"owner_id": item.owner_id, "project_id": item.project_id, "actor_id": caller.id}
-    events.note(session, kind, **about, subject_id=track.id, item_id=str(item.id), title=track.title)
+    details = {"item_id": str(item.id), "title": track.title}
+    events.note(session, kind, owner_id=item.owner_id, project_id=item.project_id, subject_id=track.id, **details)
 
 
 def _said(body: AnnotationChanged, without: set[str] | None = None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from timeside_api import events, quotas
 from timeside_api.http.access import CallerOf
 from timeside_api.http.etags import UNCHANGED, TagOf, lock
 from timeside_api.http.items import repository
@@ -16,6 +17,7 @@ from timeside_api.http.media.intake import described
 from timeside_api.http.openapi import errors
 from timeside_api.http.pages import Page, Turn, turning
 from timeside_api.http.platform import PlatformOf, Session
+from timeside_api.http.trail import TrailOf
 from timeside_api.models import Item
 from timeside_api.sharing import Level
 
@@ -27,10 +29,13 @@ _BYTES: dict[str, Any] = {
 }
 
 
-@router.post("", operation_id="item_create", status_code=201)
-async def item_create(body: NewItem, caller: CallerOf, session: Session, response: Response, tag: TagOf) -> ItemOut:
+@router.post("", operation_id="item_create", status_code=201, responses=errors(403))
+async def item_create(
+    body: NewItem, caller: CallerOf, session: Session, parts: PlatformOf, response: Response, tag: TagOf
+) -> ItemOut:
     """Make an item."""
     item = await repository.add(session, caller.id, body.model_dump())
+    await quotas.check_items(session, caller.id, parts.settings.quotas)
     response.headers["Location"] = f"/v1/items/{item.id}"
     return tag.changed(await _out(session, item))
 
@@ -63,12 +68,13 @@ async def item_change(item_id: UUID, body: ItemChange, caller: CallerOf, session
 
 
 @router.delete("/{item_id}", operation_id="item_delete", status_code=204, responses=errors(403, 404, 412))
-async def item_delete(item_id: UUID, caller: CallerOf, session: Session, tag: TagOf) -> None:
+async def item_delete(item_id: UUID, caller: CallerOf, session: Session, tag: TagOf, trail: TrailOf) -> None:
     """Remove an item."""
     await lock(session, Item, item_id)
     item = await repository.get(session, caller, item_id, Level.OWNER)
     tag.expect(await _out(session, item))
     await repository.remove(session, item)
+    trail.note(session, "item.removed", item.id)
 
 
 @router.put(
@@ -83,16 +89,22 @@ async def item_upload(item_id: UUID, request: Request, caller: CallerOf, parts: 
     The body is the file, as it is. It takes the place of what the item had.
     """
     async with parts.database.transaction() as session:
-        await repository.get(
-            session, caller, item_id, Level.EDITOR
-        )  # before a byte is read, and no transaction waits for them
+        item = await repository.get(session, caller, item_id, Level.EDITOR)  # before a byte is read
+        await quotas.check_items(session, item.owner_id, parts.settings.quotas, coming_bytes=_length(request))
     sha256, size = await parts.uploads.take(request)
     facts = await described(parts, sha256)
     async with parts.database.transaction() as session:
+        events.by(session, caller.id)
         item = await repository.get(session, caller, item_id, Level.EDITOR)
         await media.keep(session, sha256, size, facts)
         await repository.change(session, item, {"media_sha256": sha256})
+        await quotas.check_items(session, item.owner_id, parts.settings.quotas)
         return await _out(session, item)
+
+
+def _length(request: Request) -> int:
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isdecimal() else 0
 
 
 async def _out(session: AsyncSession, item: Item) -> ItemOut:

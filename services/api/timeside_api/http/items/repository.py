@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from timeside_api import events
 from timeside_api.http import ownership
 from timeside_api.http.access import Caller
 from timeside_api.http.items.filters import ItemFilter, key
@@ -49,6 +50,7 @@ async def add(session: AsyncSession, owner_id: UUID, said: dict[str, Any]) -> It
     session.add(item)
     await session.flush()
     await session.refresh(item)
+    _note(session, "item.created", item)
     return item
 
 
@@ -56,8 +58,14 @@ async def change(session: AsyncSession, item: Item, said: dict[str, Any]) -> Non
     """Say something else of it."""
     await session.execute(update(Item).where(Item.id == item.id).values(**said, updated_at=func.now()))
     await session.refresh(item)
+    _note(session, "item.uploaded" if "media_sha256" in said else "item.changed", item)
 
 
 async def remove(session: AsyncSession, item: Item) -> None:
     """Remove it; its media and results stay, for others who have them."""
     await session.execute(delete(Item).where(Item.id == item.id))
+    _note(session, "item.removed", item)
+
+
+def _note(session: AsyncSession, kind: str, item: Item) -> None:
+    events.note(session, kind, owner_id=item.owner_id, project_id=item.project_id, subject_id=item.id)

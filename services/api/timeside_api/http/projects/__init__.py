@@ -1,0 +1,1 @@
+"""Projects: what several people work on."""

@@ -1,0 +1,1 @@
+"""Shares: one thing that one account may have besides its owner."""
