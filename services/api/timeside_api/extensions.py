@@ -7,10 +7,11 @@ whoever dies meanwhile leaves it as it was.
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
+from typing import cast as typed
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Select, delete, exists, func, insert, literal, select, update
+from sqlalchemy import CursorResult, Select, Uuid, cast, delete, exists, func, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from timeside_api import tasks
@@ -35,9 +36,9 @@ async def create(session: AsyncSession, request: Request, items: Select[Item], s
         return task_id  # it was made before
     session.add(extension := Extension(task_id=task_id, asked=[asdict(each) for each in request.asked]))
     await session.flush()
-    media = media_of(items).add_columns(literal(task_id))
+    media = media_of(items).add_columns(cast(literal(task_id), Uuid()))
     noted = await session.execute(insert(ExtensionMedia).from_select(["media_sha256", "task_id"], media))
-    counts = {**await count(session, items), "ahead": cast("CursorResult[Any]", noted).rowcount}
+    counts = {**await count(session, items), "ahead": typed("CursorResult[Any]", noted).rowcount}
     await session.execute(update(Task).where(Task.id == task_id).values(counts))
     await _extend(session, extension, settings.extended_at_once)
     return task_id
