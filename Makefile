@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
+PORT ?= 8000
 
-.PHONY: help venv run test check conveyor chaos bench lock clean deploy-tools manifests check-deploy test-kube
+.PHONY: help venv run demo test check conveyor chaos bench lock clean deploy-tools manifests check-deploy test-kube
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,7 +17,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@scripts/venv $(VENV) $(PYTHON)
 	@touch $@
 
-run: venv  ## Analyse, draw and transcode a sample recording into out/.
+run: venv  ## The platform on PORT=8000, and a sample recording that it has analysed; ONCE=1 ends after that.
+	@$(BIN)/python -m timeside.demo $(OUT) $(PORT)
+
+demo: venv  ## The command line: analyse, draw and transcode a sample recording into out/.
 	@scripts/demo $(OUT)
 
 test: venv deploy-tools  ## All checks and tests, on every Python interpreter found.
@@ -48,6 +52,9 @@ conveyor: venv  ## A recording (FILE=…) through all services over Kafka and Po
 chaos: venv  ## N=1000 runs through the services while KILLS=200 processes are killed (SEED=440); writes out/chaos.
 	@$(BIN)/python -m tests.chaos --runs $(or $(N),1000) --kills $(or $(KILLS),200) --seed $(or $(SEED),440) \
 		--out $(OUT)/chaos
+
+openapi: venv  ## Write docs/openapi.json, unless it would break clients of the one there.
+	@$(BIN)/python -m tests.support.breaking
 
 bench: venv  ## Measure CPU time and memory; writes docs/benchmarks.md.
 	@$(BIN)/python -m benchmarks
