@@ -48,26 +48,27 @@ class Lab:
     def client(self) -> Client:
         """Somebody with an account."""
         if self._client is None:
-            said = self.stack.run("api", "timeside", "admin", "user", "add", "tester")
+            add = self.stack.compose("exec", "-T", "api", "timeside", "admin", "user", "add", "tester", check=False)
+            said = add.stdout or self.stack.run("api", "timeside", "admin", "user", "reset", "tester")
             self._client = Client(self.stack.url)
             self._client.sign_in("tester", said.strip().rpartition(" ")[2])
         return self._client
 
     @contextmanager
-    def load(self, what: str) -> Generator[None]:
+    def load(self, what: str, *, pause_s: float = 1.0) -> Generator[None]:
         """Have somebody ask for one recording after the other meanwhile; then all must be done and right."""
-        load, before = Load(self.client, seed=random.randrange(1 << 30)), self.client.again
+        load, before = Load(self.client, rng=random.Random(), pause_s=pause_s), self.client.again
         load.start()
         began = time.monotonic()
         try:
             yield
         finally:
             asked = load.finish()
-        waits = [each.settled_at - each.asked_at for each in asked]
+        waits, again = [each.wait_s for each in asked], self.client.again - before
         self.done += asked
         self.say(
             f"  {what}: {len(asked)} recordings in {time.monotonic() - began:.0f} s, all done and right; "
-            f"{self.client.again - before} requests sent again; waits: median {median(waits):.1f} s, longest {max(waits):.0f} s"
+            f"{again} requests sent again; waits: median {median(waits):.1f} s, longest {max(waits):.0f} s"
         )
 
 
@@ -105,7 +106,8 @@ def locked(lab: Lab) -> None:
     script = """if True:
         import os, socket
         status = dict(line.split(":", 1) for line in open("/proc/self/status"))
-        print("uid", os.getuid(), "capabilities", int(status["CapEff"], 16), "no new privileges", int(status["NoNewPrivs"]))
+        capabilities, walls = int(status["CapEff"], 16), int(status["NoNewPrivs"])
+        print("uid", os.getuid(), "capabilities", capabilities, "no new privileges", walls)
         for place in ("/opt/timeside/x", "/etc/x", "/var/lib/timeside/x"):
             try:
                 open(place, "w")
@@ -139,20 +141,18 @@ def locked(lab: Lab) -> None:
 
 def result(lab: Lab) -> None:
     """One recording through all pools."""
-    asked = lab.client.ask(recording(random.Random(440)).data, *PROCESSORS, "librosa_pyin")
+    asked = lab.client.ask(recording(random.Random()).data, *PROCESSORS, "librosa_pyin")
     lab.client.wait(asked)
     lab.client.check(asked)
     lab.done.append(asked)
-    lab.say(
-        f"upload to results of all pools: {asked.settled_at - asked.asked_at:.1f} s, the first of librosa among them"
-    )
+    lab.say(f"upload to results of all pools: {asked.wait_s:.1f} s, the first of librosa among them")
 
 
 def scale(lab: Lab) -> None:
     """Four analyzers share the work."""
     took_s = lab.stack.up("--no-recreate", "--scale", "analyzer=4")
-    with lab.load("four analyzers"):
-        time.sleep(30)
+    with lab.load("four analyzers", pause_s=0):
+        time.sleep(20)
     counts = [_metric(each["Name"], "timeside_audio_seconds_total") for each in lab.stack.containers("analyzer")]
     assert len(counts) == 4, counts
     assert sum(count > 0 for count in counts) >= 3, f"they did not share: {counts}"
@@ -281,10 +281,10 @@ def restore(lab: Lab) -> None:
     for each in lab.done:
         lab.client.check(each)
     lab.say(
-        f"backup in {saved_s:.0f} s (database {dump.stat().st_size >> 10} KiB, store {files.stat().st_size >> 20} MiB); "
+        f"backup in {saved_s:.0f} s: database {dump.stat().st_size >> 10} KiB, store {files.stat().st_size >> 20} MiB; "
         f"all thrown away and restored in {time.monotonic() - began:.0f} s: {len(lab.done)} recordings are right"
     )
-    asked = lab.client.ask(recording(random.Random(441)).data, *PROCESSORS)
+    asked = lab.client.ask(recording(random.Random()).data, *PROCESSORS)
     lab.client.wait(asked)
     lab.client.check(asked)
 
