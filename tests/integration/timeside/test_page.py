@@ -19,6 +19,8 @@ from timeside.sample import SAMPLERATE, synthesize
 
 pytestmark = pytest.mark.integration
 
+expect.set_options(timeout=30_000)  # machines may be busy
+
 PASSWORD = "a password of the test"
 DONE_MS = 120_000
 DARK = {"color_scheme": "dark"}
@@ -107,7 +109,7 @@ async def test_from_the_one_time_password_to_a_sound_under_its_pictures(
         assert seen == sorted(seen)
         assert len({round(each, 2) for each in seen if 0 < each < 0.98}) >= 3, seen
         await check_the_sound(page)
-        await expect(page.locator(".numbers dd").first).to_contain_text("dBFS")
+        await expect(page.locator(".numbers")).to_contain_text("dBFS")
         await check_the_downloads(page)
         assert browser.errors == []
         assert browser.hosts == {platform.url.removeprefix("http://")}
