@@ -13,10 +13,11 @@ import secrets
 import signal
 import socket
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from sqlalchemy import delete
 
 from timeside.worker import POOL, STAGES, WorkerSettings, fused
@@ -36,7 +37,8 @@ from timeside_core.bus import Bus, connect
 from timeside_core.ids import uuid7
 from timeside_core.settings import Seconds, from_environment
 from timeside_core.stage import log
-from timeside_core.stage.service import Worker
+from timeside_core.stage.service import Work, Worker
+from timeside_core.stage.settings import StageSettings
 from timeside_core.store import Store
 from timeside_grapher.stage import DRAW_STAGE
 
@@ -63,6 +65,8 @@ class UpSettings(BaseModel):
     """Addresses of brokers that have the topics; a bus in memory where not given."""
     store_url: str = ""
     """`file:///…` or `s3://…`; `store`, below `home`, where not given."""
+    live_runs: Annotated[int, Field(ge=0, le=256)] = 0
+    """Live sources heard at a time, each by a process of its own; none where not given."""
     drain_s: Seconds = 5.0
     """Time to finish what is at hand when it is told to stop; the rest is done after the next start."""
     log_level: str = "WARNING"
@@ -147,13 +151,13 @@ class _Platform:
             self._say(f"account: {administration.FIRST_ADMIN}, one-time password: {password}")
 
     async def _serve(self, listening: socket.socket, stop: asyncio.Event) -> None:
-        runs = RunSettings(lease_s=self._workers.lease_s)
+        runs = RunSettings(lease_s=self._workers.lease_s, live_runs=self._settings.live_runs)
         dispatcher = Dispatcher(
             self._bus,
             self._database,
             bus_name=self._bus_name,
             settings=runs,
-            command_groups=(f"ts.{POOL}",),
+            command_groups=(f"ts.{POOL}", "ts.decoder-live"),
             fused=LANES,
             is_new_bus=self._is_new_bus,
         )
@@ -161,7 +165,8 @@ class _Platform:
         inside = fused(self._bus, self._workers)
         works = [stage.work(inside, self._workers) for stage in STAGES]
         drawing = self._workers.model_copy(update={"children": 1})  # a picture takes milliseconds
-        worker = Worker(inside, [*works, DRAW_STAGE.work(inside, drawing)], self._workers)
+        works += [DRAW_STAGE.work(inside, drawing), *_listening(inside, self._workers, self._settings.live_runs)]
+        worker = Worker(inside, works, self._workers)
         app = create_app(
             _http_settings(self._settings),
             self._bus,
@@ -222,6 +227,20 @@ def _worker_settings(settings: UpSettings) -> WorkerSettings:
         "TIMESIDE_DRAIN_S": str(settings.drain_s),
     }
     return WorkerSettings.of_environment({**os.environ, **ours})
+
+
+def _listening(bus: Bus, settings: WorkerSettings, live_runs: int) -> list[Work]:
+    """What hears live sources and analyses them: these are never fused, as they are cut into segments."""
+    if not live_runs:
+        return []
+    from timeside_analyzer.stage import STAGE as ANALYZER  # not above: few installations listen
+    from timeside_decoder.live_stage import LIVE_STAGE
+
+    decoders = settings.model_copy(update={"children": live_runs})
+    common = settings.model_dump(include=set(StageSettings.model_fields))
+    analyzers = StageSettings.model_validate(common | {"pool": "", "lanes": LANES[:1], "children": 1})
+    pools = [ANALYZER, replace(ANALYZER, pool="analyzer-librosa")]
+    return [LIVE_STAGE.work(bus, decoders), *(each.work(bus, analyzers) for each in pools)]
 
 
 def _http_settings(settings: UpSettings) -> HttpSettings:

@@ -12,9 +12,12 @@ def up(
     kafka: Annotated[str, typer.Option("--kafka", help="host:port,… of brokers; a bus in memory if not given.")] = "",
     database: Annotated[str, typer.Option("--database", help="postgresql://…; one of its own if not given.")] = "",
     store: Annotated[str, typer.Option("--store", help="file:///… or s3://…; a folder in home if not given.")] = "",
+    live: Annotated[int, typer.Option("--live", min=0, max=256, help="Live sources heard at a time.")] = 0,
 ) -> None:
     """Serve the platform until Ctrl-C: HTTP, database, bus and workers in one process tree."""
     from timeside.up import UpSettings, run
 
-    settings = UpSettings.read(home=home, kafka_bootstrap=kafka, database_url=database, store_url=store)
+    settings = UpSettings.read(
+        home=home, kafka_bootstrap=kafka, database_url=database, store_url=store, live_runs=str(live or "")
+    )
     run(settings, host, port, lambda line: print(line, flush=True))

@@ -139,8 +139,13 @@ class Commands:
                     raise self.failure
                 async with patience:
                     await self._step(consumer)
-        while self._open and time.monotonic() < self._drain_until:
+        while self._is_busy and time.monotonic() < self._drain_until:
             await self._changes()
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether something is open that will end by itself."""
+        return any(each.job is None or not each.job.is_endless for each in self._open)
 
     async def _step(self, consumer: Consumer) -> None:
         """Take one command, if a child is free."""
