@@ -29,8 +29,9 @@ class Asked:
     data: bytes
     item: str
     task: str
-    wait_s: float = 0.0
-    """From the question to the last result."""
+    asked_at: float
+    settled_at: float = 0.0
+    """By this process's clock, and the platform's own measure of how long it took."""
     results: dict[str, str] = field(default_factory=dict[str, str])
     """Ids by processor."""
 
@@ -77,7 +78,8 @@ class Client:
         item = self.send("POST", "/v1/items", json={"title": "test"}).json()["id"]
         self.send("PUT", f"/v1/items/{item}/media", content=data)
         asked = {"item_id": item, "processors": [{"processor": each} for each in processors], "lane": lane}
-        return Asked(data, item, self.send("POST", "/v1/tasks", json=asked).json()["id"])
+        began = time.monotonic()
+        return Asked(data, item, self.send("POST", "/v1/tasks", json=asked).json()["id"], began)
 
     def is_settled(self, asked: Asked) -> bool:
         """Whether a task is done; raises where it failed."""
@@ -89,7 +91,7 @@ class Client:
             raise AssertionError(f"task {asked.task} is {found['state']}: {'; '.join(failed)}")
         asked.results = {each["processor"]: each["id"] for each in found["result_list"]}
         began, ended = (datetime.fromisoformat(found[name]) for name in ("created_at", "settled_at"))
-        asked.wait_s = (ended - began).total_seconds()
+        asked.settled_at = asked.asked_at + (ended - began).total_seconds()
         return True
 
     def wait(self, asked: Asked, limit_s: float = 300.0) -> None:
@@ -120,9 +122,9 @@ class Client:
 class Load(threading.Thread):
     """Asks for one recording after the other until told to stop; an error in it is raised by `finish`."""
 
-    def __init__(self, client: Client, *, rng: random.Random, pause_s: float = 1.0) -> None:
+    def __init__(self, client: Client, *, seed: int = 440, pause_s: float = 1.0) -> None:
         super().__init__(daemon=True)
-        self._client, self._rng, self._pause_s = client, rng, pause_s
+        self._client, self._rng, self._pause_s = client, random.Random(seed), pause_s
         self._enough, self._error = threading.Event(), BaseException()
         self.asked: list[Asked] = []
 

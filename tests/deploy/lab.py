@@ -57,14 +57,14 @@ class Lab:
     @contextmanager
     def load(self, what: str, *, pause_s: float = 1.0) -> Generator[None]:
         """Have somebody ask for one recording after the other meanwhile; then all must be done and right."""
-        load, before = Load(self.client, rng=random.Random(), pause_s=pause_s), self.client.again
+        load, before = Load(self.client, seed=random.randrange(1 << 30), pause_s=pause_s), self.client.again
         load.start()
         began = time.monotonic()
         try:
             yield
         finally:
             asked = load.finish()
-        waits, again = [each.wait_s for each in asked], self.client.again - before
+        waits, again = [each.settled_at - each.asked_at for each in asked], self.client.again - before
         self.done += asked
         self.say(
             f"  {what}: {len(asked)} recordings in {time.monotonic() - began:.0f} s, all done and right; "
@@ -145,7 +145,9 @@ def result(lab: Lab) -> None:
     lab.client.wait(asked)
     lab.client.check(asked)
     lab.done.append(asked)
-    lab.say(f"upload to results of all pools: {asked.wait_s:.1f} s, the first of librosa among them")
+    lab.say(
+        f"upload to results of all pools: {asked.settled_at - asked.asked_at:.1f} s, the first of librosa among them"
+    )
 
 
 def scale(lab: Lab) -> None:
