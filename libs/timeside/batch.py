@@ -21,13 +21,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from timeside_core.errors import MediaError, TimesideError
+from timeside_core.suffixes import SUFFIXES
 
-_SUFFIXES = """
-wav w64 rf64 aif aiff aifc caf au snd flac ape wv ogg oga opus mp3 mp2 m4a m4b aac ac3 eac3 wma amr
-mp4 m4v mov 3gp mkv mka webm avi wmv asf ts mts
-"""
-SUFFIXES = frozenset(f".{word}" for word in _SUFFIXES.split())
-"""Files that are taken when a folder is named; a file that is named itself is taken whatever its suffix."""
 GRACE_S = 5.0
 """Time that a process has to come to the end of a block, s."""
 IDLE_GRACE_S = 0.2

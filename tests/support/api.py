@@ -15,7 +15,7 @@ from uuid import UUID
 import httpx
 import numpy as np
 from fastapi import FastAPI
-from sqlalchemy import update
+from sqlalchemy import func, update
 
 from timeside_api import tasks
 from timeside_api.database import Database
@@ -119,6 +119,7 @@ class Api:
         (run,) = await self.runs(task_id)
         planned = [each.id for each in await self.results(task_id)]
         values = {"state": RunState.RUNNING, "attempt": run.attempt + 1, "planned": planned}
+        values |= {"dispatched_at": func.now()}
         async with self.database.transaction() as session:
             await session.execute(update(Run).where(Run.id == run.id).values(**values))
         return (await self.runs(task_id))[0]

@@ -20,6 +20,7 @@ class Events:
     """One stream."""
 
     def __init__(self, app: FastAPI, path: str, headers: dict[str, str], last_id: str | None = None) -> None:
+        path, _, query = path.partition("?")
         sent = {"host": "api.example", **headers} | ({} if last_id is None else {"last-event-id": last_id})
         self._scope = {
             "type": "http",
@@ -27,7 +28,7 @@ class Events:
             "method": "GET",
             "path": path,
             "raw_path": path.encode(),
-            "query_string": b"",
+            "query_string": query.encode(),
             "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
             "client": ("127.0.0.1", 1),
             "server": ("api.example", 80),

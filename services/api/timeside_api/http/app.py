@@ -24,6 +24,7 @@ from timeside_api.http.accounts.tokens import Tokens
 from timeside_api.http.accounts.users import router as users
 from timeside_api.http.annotations.endpoints import router as annotations
 from timeside_api.http.audit.endpoints import router as audit
+from timeside_api.http.batches.endpoints import router as batches
 from timeside_api.http.changes import Changes
 from timeside_api.http.demand.asking import Demand
 from timeside_api.http.demand.endpoints import router as demand
@@ -69,7 +70,7 @@ from timeside_api.settings import RunSettings
 from timeside_core.bus import Bus
 from timeside_core.store import Store
 
-COLLECTED = (presets, experiences, selections)
+COLLECTED = (batches, presets, experiences, selections)
 ON_DEMAND = (demand, pictures.items, pictures.results, transcodes, exports.results, exports.tasks)
 SHARED = (users, projects, shares, annotations, events, audit)
 STREAMED = re.compile(

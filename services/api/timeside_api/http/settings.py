@@ -1,12 +1,13 @@
 """Bounds and times of the HTTP role, each with its unit and its reason."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from timeside_api import audit
 from timeside_api.quotas import Quotas
-from timeside_core.fetch import FetchSettings, live_fetch
+from timeside_core.errors import ParameterError
 from timeside_core.fetch import FetchSettings, live_fetch
 from timeside_core.settings import Seconds
 
@@ -102,6 +103,30 @@ class HttpSettings(BaseModel):
     """How long the request with the last bytes waits until they have become an item: 5 GB at a slow disk."""
     upload_sweep_s: Seconds = 30.0
     """How often uploads are looked after."""
+    importers: Annotated[int, Field(ge=0, le=64)] = 2
+    """Rows of imports that this process works on at a time; 0 leaves them to others."""
+    import_roots: tuple[Path, ...] = ()
+    """Folders of the server, parted by commas, whose files administrators may import: none where not given."""
+    import_ports: str = ""
+    """Ports that imports connect to, parted by commas; those of the web where not given."""
+    import_networks: str = ""
+    """Networks that imports may connect to although the internet does not reach them; the same holds of them."""
+    max_manifest_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 8 << 20
+    """Of a CSV: some hundred bytes for each of its lines."""
+    max_import_rows: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
+    """Of one import, those that a playlist or a folder stands for included."""
+    open_imports: Annotated[int, Field(ge=1, le=10_000)] = 10
+    """Imports of one account that run at a time."""
+    import_lease_s: Seconds = 30.0
+    """A row whose importer gives no sign of life for so long is taken by another; they give three."""
+    import_attempts: Annotated[int, Field(ge=1, le=100)] = 3
+    """So often a row is tried where it may go better next time."""
+    import_pause_s: Seconds = 5.0
+    """Before it is tried again; four times as long each time."""
+    import_poll_s: Seconds = 5.0
+    """How often importers look for rows that they were not told of."""
+    imports_days: Annotated[int, Field(ge=1)] = 30
+    """How long imports that have ended are kept; their items stay."""
     describe_s: Seconds = 30.0
     """Limit of the look at a media's header."""
     describers: Annotated[int, Field(ge=1, le=64)] = 2
@@ -130,11 +155,6 @@ class HttpSettings(BaseModel):
     """Exports and tables that are written at a time: each takes a thread, and the memory of its largest result."""
     max_export_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 40)] = 256 << 20
     """Of the numbers of a result that is exported: most formats are made in memory. `data` and `store` have no limit."""
-
-    live_ports: str = ""
-    """Ports of live sources, parted by commas; those of the web and Icecast's where not given. As live decoders have."""
-    live_networks: str = ""
-    """Networks of live sources that the internet does not reach; the same holds of them."""
 
     live_ports: str = ""
     """Ports of live sources, parted by commas, as live decoders have them; not given: those of the web and Icecast."""
@@ -167,7 +187,7 @@ class HttpSettings(BaseModel):
             raise ValueError("must have 32 characters or more")
         return secret
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "import_roots", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -178,9 +198,13 @@ class HttpSettings(BaseModel):
         return live_fetch(self.live_ports, self.live_networks)
 
     @property
-    def live_fetch(self) -> FetchSettings:
-        """Which live sources may be listened to; raises `ParameterError`."""
-        return live_fetch(self.live_ports, self.live_networks)
+    def import_fetch(self) -> FetchSettings:
+        """Which URLs may be imported; raises `ParameterError`."""
+        given = {"ports": self.import_ports, "allowed_networks": self.import_networks}
+        try:
+            return FetchSettings.model_validate({name: value for name, value in given.items() if value})
+        except ValidationError as error:
+            raise ParameterError("TIMESIDE_IMPORT_PORTS or TIMESIDE_IMPORT_NETWORKS is not a list of such") from error
 
     @property
     def quotas(self) -> Quotas:

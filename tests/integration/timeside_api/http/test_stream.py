@@ -2,76 +2,23 @@
 
 import asyncio
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import numpy as np
 import pytest
 from tests.support.api import Api, Closed, Person, Socket, serving
+from tests.support.talk import Talk
 
 from timeside_api.database import Database
 from timeside_api.http.accounts import administration
-from timeside_api.models import Run, TaskState
+from timeside_api.models import TaskState
 from timeside_core import get_processor, topics
-from timeside_core.bus import Partition
 from timeside_core.messages import (
-    Clock,
-    JsonMessage,
-    Opened,
-    OpenedOutput,
-    PartialRows,
     Progress,
     State,
     decode,
-    encode,
 )
-from timeside_core.messages import Closed as ClosedMessage
-from timeside_core.outputs import Rows
 
 pytestmark = pytest.mark.integration
-
-
-class Talk:
-    """A task that was handed out, and what workers say of its run."""
-
-    def __init__(self, api: Api, task_id: UUID, run: Run) -> None:
-        self.api, self.task_id, self.run = api, task_id, run
-        self._seq = 0
-
-    async def send(self, topic: str, message: JsonMessage | PartialRows) -> None:
-        await self.api.bus.publish(topic, encode(message), key=self.run.id.bytes)
-
-    @property
-    def about(self) -> dict[str, Any]:
-        return {"run_id": self.run.id, "attempt": self.run.attempt}
-
-    async def opened(self) -> None:
-        self._seq = 0
-        opened = Opened(**self.about, processor=0, clock=Clock(samplerate=100), outputs=(OpenedOutput(name=""),))
-        await self.send(topics.PARTIAL, opened)
-
-    async def rows(self, first: int, count: int) -> None:
-        rows = Rows(np.arange(first, first + count, dtype=np.float32))
-        place = {"processor": 0, "output": 0, "first_row": first, "rows": rows}
-        await self.send(topics.PARTIAL, PartialRows(**self.about, seq=self._seq, **place))
-        self._seq += 1
-
-    async def closed(self) -> None:
-        await self.send(topics.PARTIAL, ClosedMessage(**self.about, processor=0, messages=self._seq))
-
-    async def lose(self) -> None:
-        """Have the bus keep nothing of what was said so far."""
-        bus = self.api.bus
-        partitions = [Partition(topics.PARTIAL, each) for each in range(await bus.partition_count(topics.PARTIAL))]
-        await bus.trim({each: bounds.next for each, bounds in (await bus.bounds(partitions)).items()})
-
-    async def done(self) -> None:
-        await self.api.settle(self.task_id)
-        await self.send(topics.PROGRESS, State(**self.about, state="done"))
-
-
-async def talk(api: Api, who: Person) -> Talk:
-    task_id = await api.task(who, await api.item(who), get_processor("rms")())
-    return Talk(api, task_id, await api.hand_out(task_id))
 
 
 def values(heard: list[Any]) -> list[float]:
@@ -85,7 +32,7 @@ def kinds(heard: list[Any]) -> list[str]:
 
 
 async def test_snapshot_then_rows_then_the_end(api: Api, ada: Person):
-    work = await talk(api, ada)
+    work = await Talk.begin(api, ada)
     async with Socket(api.app, "/v1/stream", ada.headers) as socket:
         await socket.say(op="subscribe", id="a", task=work.task_id)
         snapshot, ready = await socket.hear(), await socket.hear()
@@ -112,7 +59,7 @@ async def test_snapshot_then_rows_then_the_end(api: Api, ada: Person):
 
 
 async def test_who_comes_late_gets_all_rows_that_are_kept(api: Api, ada: Person):
-    work = await talk(api, ada)
+    work = await Talk.begin(api, ada)
     await work.opened()
     await work.rows(0, 3)
     async with Socket(api.app, "/v1/stream", ada.headers) as socket:
@@ -121,7 +68,7 @@ async def test_who_comes_late_gets_all_rows_that_are_kept(api: Api, ada: Person)
 
 
 async def test_a_token_goes_on_where_it_was(api: Api, ada: Person):
-    work = await talk(api, ada)
+    work = await Talk.begin(api, ada)
     await work.opened()
     await work.rows(0, 3)
     async with Socket(api.app, "/v1/stream", ada.headers) as socket:
@@ -134,7 +81,7 @@ async def test_a_token_goes_on_where_it_was(api: Api, ada: Person):
 
 
 async def test_what_is_not_kept_is_told_as_a_gap(api: Api, ada: Person):
-    work = await talk(api, ada)
+    work = await Talk.begin(api, ada)
     await work.opened()
     await work.rows(0, 3)
     await work.lose()
@@ -148,7 +95,7 @@ async def test_what_is_not_kept_is_told_as_a_gap(api: Api, ada: Person):
 
 
 async def test_the_end_of_rows_that_is_not_kept_is_told_too(api: Api, ada: Person):
-    work = await talk(api, ada)
+    work = await Talk.begin(api, ada)
     await work.opened()
     await work.rows(0, 3)
     await work.lose()
@@ -160,7 +107,7 @@ async def test_the_end_of_rows_that_is_not_kept_is_told_too(api: Api, ada: Perso
 
 
 async def test_a_new_attempt_begins_again_and_the_old_one_is_silent(api: Api, ada: Person):
-    work = await talk(api, ada)
+    work = await Talk.begin(api, ada)
     async with Socket(api.app, "/v1/stream", ada.headers) as socket:
         await socket.say(op="subscribe", id="a", task=work.task_id)
         await work.opened()
@@ -194,7 +141,7 @@ async def test_one_result_of_several(api: Api, ada: Person):
 
 
 async def test_a_task_that_is_over_ends_at_once(api: Api, ada: Person):
-    work = await talk(api, ada)
+    work = await Talk.begin(api, ada)
     await api.settle(work.task_id, TaskState.FAILED)
     async with Socket(api.app, "/v1/stream", ada.headers) as socket:
         await socket.say(op="subscribe", id="a", task=work.task_id)
@@ -202,7 +149,7 @@ async def test_a_task_that_is_over_ends_at_once(api: Api, ada: Person):
 
 
 async def test_who_may_not_see_it_hears_nothing(api: Api, ada: Person):
-    work = await talk(api, await api.person("other"))
+    work = await Talk.begin(api, await api.person("other"))
     async with Socket(api.app, "/v1/stream", ada.headers) as socket:
         for subject in ({"task": work.task_id}, {"task": uuid4()}, {"result": work.run.planned[0]}):
             await socket.say(op="subscribe", id="a", **subject)
@@ -229,7 +176,7 @@ async def test_pages_from_elsewhere_are_not_let_in(api: Api, ada: Person):
 
 async def test_a_ticket_serves_once(api: Api, ada: Person):
     ticket = (await api.client.post("/v1/stream-tickets", headers=ada.headers)).json()["ticket"]
-    work = await talk(api, ada)
+    work = await Talk.begin(api, ada)
     async with Socket(api.app, f"/v1/stream?ticket={ticket}", {}) as socket:
         await socket.say(op="subscribe", id="a", task=work.task_id)
         await socket.until("ready")
@@ -247,7 +194,7 @@ async def test_a_ticket_ends_with_what_it_was_asked_for_with(api: Api, ada: Pers
 async def test_who_is_let_out_is_hung_up_on(database: Database, tmp_path):
     async with serving(database, tmp_path, stream_recheck_s=0.1) as api:
         ada = await api.person("ada")
-        work = await talk(api, ada)
+        work = await Talk.begin(api, ada)
         async with Socket(api.app, "/v1/stream", ada.headers) as socket:
             await socket.say(op="subscribe", id="a", task=work.task_id)
             await socket.until("ready")
@@ -279,7 +226,7 @@ async def test_who_says_or_hears_nothing_is_hung_up_on(database: Database, tmp_p
         async with Socket(api.app, "/v1/stream", ada.headers) as socket:
             with pytest.raises(Closed, match="1008"):
                 await socket.hear()
-        work = await talk(api, ada)
+        work = await Talk.begin(api, ada)
         async with Socket(api.app, "/v1/stream", ada.headers) as socket:
             await socket.say(op="subscribe", id="a", task=work.task_id)
             for number in range(50):
@@ -292,7 +239,7 @@ async def test_who_says_or_hears_nothing_is_hung_up_on(database: Database, tmp_p
 async def test_streams_and_subscriptions_are_bounded(database: Database, tmp_path):
     async with serving(database, tmp_path, connections=1, subscriptions=1) as api:
         ada = await api.person("ada")
-        work = await talk(api, ada)
+        work = await Talk.begin(api, ada)
         async with Socket(api.app, "/v1/stream", ada.headers) as socket:
             with pytest.raises(Closed, match="1013"):
                 await Socket(api.app, "/v1/stream", ada.headers).__aenter__()

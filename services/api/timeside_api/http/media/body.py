@@ -1,7 +1,7 @@
 """Bytes of an upload on their way into the store: bounded in length and time, written in a thread."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
@@ -41,6 +41,28 @@ class Uploads:
         if not size:
             raise Problem(422, "media", "the body is empty")
         return sha256, size
+
+    async def keep(self, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
+        """SHA-256 and size of bytes that are then in the store; who is cancelled has nothing of them open any more."""
+        is_over, reading = False, None
+
+        async def next() -> bytes | None:
+            nonlocal reading
+            if is_over:
+                raise asyncio.CancelledError
+            reading = asyncio.current_task()
+            return await anext(chunks, None)
+
+        loop = asyncio.get_running_loop()
+        writing = loop.run_in_executor(self._threads, self._store.put_media, pulled(next, loop))
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            is_over = True
+            if reading is not None:
+                reading.cancel()
+            await asyncio.wait([writing])
+            raise
 
     @contextmanager
     def place(self) -> Generator[None]:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -27,6 +28,10 @@ class _Reached:
     """By processor and output."""
     next_seqs: dict[int, int] = field(default_factory=dict[int, int])
     """By processor."""
+    closed: set[int] = field(default_factory=set[int])
+    """Processors that have said all."""
+    heard_ms: dict[str, int] = field(default_factory=dict[str, int])
+    """When the last message that was told was sent, by topic: Unix time."""
 
 
 class Cursor:
@@ -41,10 +46,13 @@ class Cursor:
         cursor = cls()
         try:
             said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(token))
-            for run_id, (attempt, rows, seqs) in said.items():
+            for run_id, (attempt, rows, seqs, closed, heard) in said.items():
                 next_rows = {(int(processor), int(output)): int(next) for processor, output, next in rows}
                 next_seqs = {int(processor): int(next) for processor, next in seqs}
-                cursor._runs[UUID(run_id)] = _Reached(int(attempt), next_rows, next_seqs)
+                heard_ms = {str(topic): int(ms) for topic, ms in heard}
+                cursor._runs[UUID(run_id)] = _Reached(
+                    int(attempt), next_rows, next_seqs, {int(processor) for processor in closed}, heard_ms
+                )
         except (ValueError, TypeError, AttributeError, binascii.Error) as error:
             raise ValueError("the token is none that we gave") from error
         return cursor
@@ -56,10 +64,27 @@ class Cursor:
                 reached.attempt,
                 [[*place, next] for place, next in sorted(reached.next_rows.items())],
                 sorted(reached.next_seqs.items()),
+                sorted(reached.closed),
+                sorted(reached.heard_ms.items()),
             ]
             for run_id, reached in self._runs.items()
         }
         return base64.urlsafe_b64encode(json.dumps(said, separators=(",", ":")).encode()).decode()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether something was told before."""
+        return bool(self._runs)
+
+    def heard_ms(self, run_id: UUID, attempt: int, topics: Collection[str]) -> int:
+        """Time until which all was told that these topics have of an attempt; 0 where that is not known."""
+        if not self.counts(run_id, attempt):
+            return 0
+        return min(self._runs[run_id].heard_ms.get(topic, 0) for topic in topics)
+
+    def hear(self, run_id: UUID, topic: str, at_ms: int) -> None:
+        """A message of the attempt that is followed was told."""
+        self._runs[run_id].heard_ms[topic] = at_ms
 
     def follow(self, run_id: UUID, attempt: int) -> None:
         """From now on that attempt counts; a later one than before begins with row 0 again."""
@@ -75,9 +100,15 @@ class Cursor:
         """Whether a later attempt is followed."""
         return run_id in self._runs and self._runs[run_id].attempt > attempt
 
-    def misses_the_end(self, message: Closed) -> bool:
-        """Whether rows were sent after the last that were taken, and are not to be had any more."""
-        return self._runs[message.run_id].next_seqs.get(message.processor, 0) < message.messages
+    def close(self, message: Closed) -> bool:
+        """Note that a processor has said all; whether the last of it was missed, and is not to be had any more."""
+        reached = self._runs[message.run_id]
+        reached.closed.add(message.processor)
+        return reached.next_seqs.get(message.processor, 0) < message.messages
+
+    def is_closed(self, run_id: UUID, processor: int) -> bool:
+        """Whether a processor has said all."""
+        return run_id in self._runs and processor in self._runs[run_id].closed
 
     def take(self, message: PartialRows) -> tuple[Gap | None, PartialRows | None]:
         """What is missing before these rows, and what of them is new."""

@@ -7,7 +7,7 @@ slow client holds some records, and nobody up. What the bus has dropped meanwhil
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,13 +17,13 @@ from timeside_api.http.stream.cursor import Cursor
 from timeside_api.http.stream.repository import Seen, Subject, see
 from timeside_api.http.stream.tap import Heard, Reading
 from timeside_api.http.tasks.schemas import RunOut
-from timeside_api.models import Run
+from timeside_api.models import ResultState, Run
 from timeside_core import topics
 from timeside_core.bus import OffsetOutOfRangeError, Partition, partition_for
 from timeside_core.errors import BusError, PoisonError
 from timeside_core.messages import Closed, Opened, PartialRows, Progress, State
 
-CLOCKS_DIFFER = timedelta(seconds=5)
+CLOCKS_DIFFER_MS = 5000
 """Between PostgreSQL, brokers and us."""
 RETRY_S = 1.0
 _TOPICS = (topics.PARTIAL, topics.PROGRESS)
@@ -59,7 +59,7 @@ class Subscription:
         attached_at = datetime.now(UTC)
         seen = await self._see()
         with self._parts.tap.reading() as reader:
-            if not seen.is_settled:
+            if not seen.is_settled or self._cursor.has_begun:
                 await self._attach(reader, seen.runs, attached_at)
                 seen = await self._see()  # again, as it may have changed before we were attached
             await self._say({"op": "snapshot", **seen.message()})
@@ -71,6 +71,8 @@ class Subscription:
                     seen = await self._see()
                     await self._join_new(reader, seen)
             await self._read_out(reader)
+        for missing in self._unheard(seen) if reader.positions else ():
+            await self._say(missing)
         await self._say({"op": "end", **seen.message()})
 
     async def _see(self) -> Seen:
@@ -95,7 +97,9 @@ class Subscription:
         """Read the partitions of runs too, from where their present attempts may begin."""
         since: dict[Partition, int] = {}
         for run in runs:
-            begins_ms = int((min(run.dispatched_at or now, now) - CLOCKS_DIFFER).timestamp() * 1000)
+            heard_ms = self._cursor.heard_ms(run.id, run.attempt, _TOPICS)
+            began_ms = int(min(run.dispatched_at or now, now).timestamp() * 1000)
+            begins_ms = max(began_ms, heard_ms) - CLOCKS_DIFFER_MS
             for topic in _TOPICS:
                 count = await self._parts.bus.partition_count(topic)
                 partition = Partition(topic, partition_for(run.id.bytes, count))
@@ -149,6 +153,7 @@ class Subscription:
             return False
         for each in self._told(message):
             await self._say(each)
+        self._cursor.hear(message.run_id, heard.record.partition.topic, heard.record.timestamp_ms)
         return True
 
     async def _is_of_attempt(self, message: Any) -> bool:
@@ -176,9 +181,8 @@ class Subscription:
                 self._is_time |= message.state in _ENDS
                 yield {"op": "state", **about, "state": message.state, "reason": message.reason}
             case Opened() | Closed() if self._concerns(message):
-                if isinstance(message, Closed) and self._cursor.misses_the_end(message):
-                    lost = {"processor": message.processor, "output": None, "first_row": None, "rows": None}
-                    yield {"op": "gap", **about, **lost, "result": self._result(message)}
+                if isinstance(message, Closed) and self._cursor.close(message):
+                    yield {"op": "gap", **about, **_end_of(message.processor), "result": self._result(message)}
                 said = message.model_dump(mode="json", exclude={"version", "kind", "run_id", "attempt"})
                 yield {"op": message.kind, **about, **said, "result": self._result(message)}
             case PartialRows() if self._concerns(message):
@@ -190,6 +194,15 @@ class Subscription:
             case _:
                 return
 
+    def _unheard(self, seen: Seen) -> Iterable[dict[str, Any]]:
+        """Gaps: the last rows of results that are done, and whose end was never heard of."""
+        done = {each.id for each in seen.results if each.state is ResultState.DONE}
+        for run in seen.runs:
+            for processor, result_id in enumerate(run.planned):
+                if result_id in done and not self._cursor.is_closed(run.id, processor):
+                    about = {"run": str(run.id), "attempt": run.attempt, **_end_of(processor)}
+                    yield {"op": "gap", **about, "result": str(result_id)}
+
     def _concerns(self, message: Opened | Closed | PartialRows) -> bool:
         wanted = self._subject.result_id
         return wanted is None or self._result(message) == str(wanted)
@@ -197,3 +210,8 @@ class Subscription:
     def _result(self, message: Opened | Closed | PartialRows) -> str | None:
         planned = self._runs[message.run_id]
         return str(planned[message.processor]) if message.processor < len(planned) else None
+
+
+def _end_of(processor: int) -> dict[str, Any]:
+    """What of a gap says: the last rows of all of its outputs."""
+    return {"processor": processor, "output": None, "first_row": None, "rows": None}

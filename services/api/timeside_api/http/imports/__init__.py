@@ -1,0 +1,1 @@
+"""Imports: URLs, manifests and folders that become items."""
