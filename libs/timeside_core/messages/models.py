@@ -423,6 +423,8 @@ class Opened(OfRun):
     outputs: Annotated[tuple[OpenedOutput, ...], Field(max_length=1024)] = ()
     mime_type: Text = ""
     """Of an encoder's chunks."""
+    rows: Annotated[tuple[Count, ...], Field(max_length=1024)] = ()
+    """Where it is said again, of an endless stream, for who comes later: rows of each output that were sent before."""
 
 
 class Closed(OfRun):

@@ -305,6 +305,11 @@ class Partial:
         self.is_open, self._seq = True, 0
         return Outgoing(topics.PARTIAL, Opened(**self._wish.ids(), clock=Clock.of(clock), outputs=tuple(outputs)))
 
+    def open_again(self, clock: Stream, outputs: Sequence[OpenedOutput], rows: Sequence[int]) -> Outgoing:
+        """Say it to who came later: so many rows of each output were sent before."""
+        opened = Opened(**self._wish.ids(), clock=Clock.of(clock), outputs=tuple(outputs), rows=tuple(rows))
+        return Outgoing(topics.PARTIAL, opened)
+
     def rows(self, output: int, first_row: int, rows: Rows) -> Iterator[Outgoing]:
         """Send rows of an output, by its index, in pieces."""
         row_bytes = max(1, rows.values[:1].nbytes + 16)

@@ -20,6 +20,7 @@ from timeside_core.messages import (
     Done,
     Ended,
     LiveSource,
+    OpenedOutput,
     SegmentOfMedia,
     Start,
     StoredResultRef,
@@ -34,6 +35,8 @@ from timeside_core.store import Store
 
 PARTIAL_S = 0.5
 """How often rows are sent before their segment is over."""
+AGAIN_S = 5.0
+"""How often it is said again what rows they are."""
 
 
 class LiveAnalysis(Analysis):
@@ -121,6 +124,8 @@ class _Segments:
         self._sent: dict[str, int] = {}
         """The same of those before it."""
         self._clock = stream
+        self._outputs: list[OpenedOutput] = []
+        self._again = self._next_again = round(AGAIN_S * stream.samplerate)
 
     @property
     def low_watermark(self) -> int:
@@ -139,6 +144,7 @@ class _Segments:
         if self._wish.run.plan.partial_rows and self._position >= self._next_look:
             self._next_look = self._position + self._every
             yield from self._tell(self._engine.so_far())
+            yield from self._tell_again()
 
     def finish(self) -> Iterator[Outgoing]:
         """The source has ended: the last segment is as long as it is."""
@@ -195,13 +201,21 @@ class _Segments:
             return
         if not self._partial.is_open or self._has_shifted(by_output):
             self._clock, self._sent, self._told = _clock(results), {}, {}
-            outputs = [opened_output(name, each.bins, rows[name]) for name, each in by_output.items()]
-            yield self._partial.open(self._clock, outputs)
+            self._outputs = [opened_output(name, each.bins, rows[name]) for name, each in by_output.items()]
+            self._next_again = self._position + self._again
+            yield self._partial.open(self._clock, self._outputs)
         for index, (name, found) in enumerate(rows.items()):
             told, sent = self._told.get(name, 0), self._sent.get(name, 0)
             fresh = Rows(found.values[told:], found.times[told:], found.durations[told:])
             yield from self._partial.rows(index, sent + told, fresh)
             self._told[name] = len(found)
+
+    def _tell_again(self) -> Iterator[Outgoing]:
+        """Say to who came later what rows come."""
+        if self._partial.is_open and self._position >= self._next_again:
+            self._next_again = self._position + self._again
+            rows = [self._sent.get(each.name, 0) + self._told.get(each.name, 0) for each in self._outputs]
+            yield self._partial.open_again(self._clock, self._outputs, rows)
 
     def _has_shifted(self, by_output: dict[str, Result]) -> bool:
         """Whether rows lie elsewhere than those before them say: at rates without a common measure, they may."""

@@ -156,7 +156,13 @@ def test_rows_are_sent_before_their_segment_is_over(tmp_path: Path, store: Store
     messages = fed(analysis(store), blocks(command, wav(tmp_path / "a.wav", noise(25))))
     centroid = [each for each in messages if getattr(each, "processor", None) == 1]
     rows = [each for each in centroid if isinstance(each, PartialRows)]
-    (opened,) = (each for each in centroid if isinstance(each, Opened))
+    opened, *again = (each for each in centroid if isinstance(each, Opened))
+    assert opened.rows == ()
+    assert len(again) == 4
+    for each in again:
+        before = [rows for rows in centroid[: centroid.index(each)] if isinstance(rows, PartialRows)]
+        assert (each.clock, each.outputs) == (opened.clock, opened.outputs)
+        assert each.rows == (sum(len(some.rows) for some in before),)
     (closed,) = (each for each in centroid if isinstance(each, Closed))
     results = [stored(store, each)[0] for _, each in sorted(done(centroid).items())]
     assert [each.first_row for each in rows] == [0, *np.cumsum([len(each.rows) for each in rows])[:-1]]
