@@ -71,7 +71,7 @@ from timeside_core.bus import Bus
 from timeside_core.store import Store
 
 COLLECTED = (batches, presets, experiences, selections)
-ON_DEMAND = (demand, pictures.items, pictures.results, transcodes, exports.results, exports.tasks)
+ON_DEMAND = (demand, pictures.items, pictures.results, transcodes, exports.results, exports.tasks, exports.selections)
 SHARED = (users, projects, shares, annotations, events, audit)
 STREAMED = re.compile(
     rf"/v1/items/[^/]+/media|{tus.PATH.pattern}|/v1/imports:csv|/v1/annotation-tracks/[^/]+/annotations:import"

@@ -2,7 +2,7 @@
 
 import asyncio
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from tests.support.api import Api, Person
@@ -42,7 +42,7 @@ def me(api: Api, ada: Person) -> Client:
 
 async def share(api: Api, owner: Person, to: Person, kind: str, id: str, level: Level = Level.VIEWER) -> None:
     async with api.database.transaction() as session:
-        session.add(Grant(kind=kind, thing_id=id, account_id=to.id, by_id=owner.id, level=level))
+        session.add(Grant(kind=kind, thing_id=UUID(id), account_id=to.id, by_id=owner.id, level=level))
 
 
 async def put_in(me: Client, selection: str, *items: str, selections: tuple[str, ...] = (), status: int = 200) -> Any:

@@ -1,13 +1,14 @@
 """Processors as they go out."""
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
 from timeside_core.pipeline import Encoder, Grapher
 from timeside_core.processor import Analyzer, Effect, Processor
 
-KINDS: tuple[tuple[Literal["effect", "analyzer", "grapher", "encoder"], type[Processor]], ...] = (
+Kind: TypeAlias = Literal["effect", "analyzer", "grapher", "encoder"]
+KINDS: tuple[tuple[Kind, type[Processor]], ...] = (
     ("effect", Effect),
     ("analyzer", Analyzer),
     ("grapher", Grapher),
@@ -41,7 +42,7 @@ class ProcessorOut(BaseModel):
 
     id: str
     version: str
-    kind: Literal["effect", "analyzer", "grapher", "encoder"]
+    kind: Kind
     description: str
     parameters: dict[str, Any]
     """JSON Schema."""

@@ -1,0 +1,1 @@
+"""Batches: many items made, changed, tagged or removed at once."""
