@@ -75,8 +75,16 @@ class Client:
 
     def ask(self, data: bytes, *processors: str, lane: str = "interactive") -> Asked:
         """Upload a recording, and ask for results."""
-        item = self.send("POST", "/v1/items", json={"title": "test"}).json()["id"]
+        return self.ask_of(self.upload(data), data, *processors, lane=lane)
+
+    def upload(self, data: bytes) -> str:
+        """An item with this media."""
+        item: str = self.send("POST", "/v1/items", json={"title": "test"}).json()["id"]
         self.send("PUT", f"/v1/items/{item}/media", content=data)
+        return item
+
+    def ask_of(self, item: str, data: bytes, *processors: str, lane: str = "interactive") -> Asked:
+        """Ask for results of an item, whose media these bytes are."""
         asked = {"item_id": item, "processors": [{"processor": each} for each in processors], "lane": lane}
         began = time.monotonic()
         return Asked(data, item, self.send("POST", "/v1/tasks", json=asked).json()["id"], began)

@@ -7,6 +7,7 @@ things break, and everything that was asked for must be done, once, and right.
 """
 
 import argparse
+import io
 import json
 import random
 import subprocess
@@ -19,6 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+import soundfile
 from tests.chaos.media import recording
 from tests.deploy import stack as engine
 from tests.deploy.client import PROCESSORS, Asked, Client, Load
@@ -153,8 +156,13 @@ def result(lab: Lab) -> None:
 def scale(lab: Lab) -> None:
     """Four analyzers share the work."""
     took_s = lab.stack.up("--no-recreate", "--scale", "analyzer=4")
-    with lab.load("four analyzers", pause_s=0):
-        time.sleep(20)
+    media = [_noise(seed) for seed in range(16)]
+    items = [lab.client.upload(data) for data in media]
+    asked = [lab.client.ask_of(item, data, *PROCESSORS) for item, data in zip(items, media, strict=True)]
+    for each in asked:
+        lab.client.wait(each)
+        lab.client.check(each)
+    lab.done += asked
     counts = [_metric(each["Name"], "timeside_audio_seconds_total") for each in lab.stack.containers("analyzer")]
     assert len(counts) == 4, counts
     assert sum(count > 0 for count in counts) >= 3, f"they did not share: {counts}"
@@ -334,6 +342,14 @@ def _tar(volume: str, mode: str) -> list[str]:
         "/volume",
         ".",
     ][: -1 if mode == "x" else None]
+
+
+def _noise(seed: int) -> bytes:
+    """Five minutes that nobody has heard before: long enough that several are at work at once."""
+    file = io.BytesIO()
+    noise = np.random.default_rng([440, seed]).standard_normal(300 * 16_000).astype(np.float32) / 8
+    soundfile.write(file, noise, 16_000, format="WAV", subtype="PCM_16")
+    return file.getvalue()
 
 
 def _kill(name: str) -> None:
