@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from timeside.client.connection import Connection
 from timeside.client.errors import ClientError, ResultError
-from timeside.client.follow import Heard, follow
+from timeside.client.follow import Heard, follow, surely
 from timeside.client.rows import Had, Opened, ResultRows, times_of
 from timeside_core.audio import Array
 from timeside_core.formats.files import replaced
@@ -139,15 +140,15 @@ class Client(Connection):
 
     async def _opened(self, message: Json, result_id: str) -> Opened:
         """With how the rows of its outputs are in time, which the processor declares."""
-        processor = (await self.result(result_id))["processor"]
-        declared = (await self.get(f"/v1/processors/{processor}"))["outputs"]
+        processor = (await surely(lambda: self.result(result_id)))["processor"]
+        declared = (await surely(lambda: self.get(f"/v1/processors/{processor}")))["outputs"]
         modes = {each["name"]: each["time_mode"] for each in declared}
         outputs = [{"time_mode": modes.get(each["name"] or "result"), **each} for each in message["outputs"]]
         return Opened(message["clock"], outputs)
 
     async def _rest(self, result_id: str, had: defaultdict[str, Had]) -> AsyncGenerator[ResultRows]:
         """What the stream could not give."""
-        facts = await self.result(result_id)
+        facts = await surely(lambda: self.result(result_id))
         if facts["state"] != "done":
             reason = facts["reason"] or facts["state"]
             raise ResultError(f"result {result_id} of {facts['processor']} was not made: {reason}")
@@ -160,7 +161,7 @@ class Client(Connection):
         """Rows `start` to `stop`, as many at a time as an answer has."""
         path = f"/v1/results/{facts['id']}/data/{output['name']}"
         while start < stop:
-            page = await self.get(path, start=start)
+            page = await surely(partial(self.get, path, start=start))
             values = _array(page["values"], output)
             if output["time_mode"] == "global":
                 values = values[np.newaxis]

@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, WebSocketException
@@ -18,7 +18,21 @@ RETRY_S = 0.5
 PATIENCE_S = 60.0
 """How long a server may be away before it is given up."""
 
+Answer = TypeVar("Answer")
 Heard: TypeAlias = dict[str, Any] | PartialRows
+
+
+async def surely(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What is asked for, asked again while the server is away."""
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + PATIENCE_S
+    while True:
+        try:
+            return await ask()
+        except UnreachableError:
+            if loop.time() > ends_at:
+                raise
+        await asyncio.sleep(RETRY_S)
 
 
 async def follow(connection: Connection, **subject: str) -> AsyncGenerator[Heard]:
