@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from timeside_core.messages import Closed, PartialRows
+from timeside_core.messages import Closed, Opened, PartialRows
 from timeside_core.outputs import Rows
 
 
@@ -32,6 +32,8 @@ class _Reached:
     """Processors that have said all."""
     heard_ms: dict[str, int] = field(default_factory=dict[str, int])
     """When the last message that was told was sent, by topic: Unix time."""
+    opened: set[int] = field(default_factory=set[int])
+    """Processors of which it was told what rows come; not in tokens, as who comes back is told again."""
 
 
 class Cursor:
@@ -99,6 +101,22 @@ class Cursor:
     def is_past(self, run_id: UUID, attempt: int) -> bool:
         """Whether a later attempt is followed."""
         return run_id in self._runs and self._runs[run_id].attempt > attempt
+
+    def open(self, message: Opened, *, is_live: bool) -> bool:
+        """Note what rows come; whether that is news. What lives begins anew with row 0, or goes on where others are."""
+        reached = self._runs[message.run_id]
+        is_known = message.processor in reached.opened
+        reached.opened.add(message.processor)
+        if is_live and not message.rows:
+            reached.next_rows = {at: row for at, row in reached.next_rows.items() if at[0] != message.processor}
+        for output, row in enumerate(message.rows):
+            reached.next_rows.setdefault((message.processor, output), row)
+        return not (is_known and message.rows)
+
+    def is_open(self, run_id: UUID, processor: int) -> bool:
+        """Whether it was told, now or before the token, what rows of a processor come."""
+        reached = self._runs[run_id]
+        return processor in reached.opened or any(at == processor for at, _ in reached.next_rows)
 
     def close(self, message: Closed) -> bool:
         """Note that a processor has said all; whether the last of it was missed, and is not to be had any more."""

@@ -161,7 +161,7 @@ class _Connection:
         async def say(what: dict[str, Any] | bytes) -> None:
             await self._say(what if isinstance(what, bytes) else {**what, "id": message.id})
 
-        subject = Subject(message.task, message.result)
+        subject = Subject(message.task, message.result, message.live)
         await Subscription(self._parts, self._caller, subject, cursor, say).run()
 
     async def _follow(self, id: str, track_id: UUID, since: int | None) -> None:

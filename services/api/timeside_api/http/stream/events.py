@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Request, Response
-from fastapi.sse import EventSourceResponse, format_sse_event
+from fastapi.sse import format_sse_event
 from pydantic_core import to_json
 
 from timeside_api.http import sse
@@ -34,7 +34,7 @@ LastId = Annotated[
     "/tasks/{task_id}/stream",
     operation_id="task_stream",
     tags=["tasks"],
-    response_class=EventSourceResponse,
+    response_class=Response,
     responses=_STREAM,
 )
 async def task_stream(
@@ -53,7 +53,7 @@ async def task_stream(
     "/results/{result_id}/stream",
     operation_id="result_stream",
     tags=["results"],
-    response_class=EventSourceResponse,
+    response_class=Response,
     responses=_STREAM,
 )
 async def result_stream(

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from timeside_api import tasks
 from timeside_api.http.access import Caller
+from timeside_api.http.live import repository as sessions
 from timeside_api.http.results import repository as results
 from timeside_api.http.tasks import repository as tasks_seen
 from timeside_api.http.tasks.schemas import ResultOfTask, RunOut, TaskOut
@@ -16,10 +17,11 @@ from timeside_api.models import Result, ResultState, Run, Task, TaskState
 
 
 class Subject(NamedTuple):
-    """A task or a result."""
+    """A task, a result or a live session."""
 
     task_id: UUID | None
     result_id: UUID | None
+    live_id: UUID | None = None
 
 
 class Seen(NamedTuple):
@@ -49,6 +51,10 @@ async def see(session: AsyncSession, caller: Caller, subject: Subject) -> Seen:
     """It as it is now; raises a problem where the caller may not see it."""
     if subject.task_id is not None:
         task = await tasks_seen.get(session, caller, subject.task_id)
+        return Seen(task, await tasks.results(session, task.id), await tasks.runs(session, task.id))
+    if subject.live_id is not None:
+        live = await sessions.get(session, caller, subject.live_id)
+        task = await tasks.get(session, live.task_id)
         return Seen(task, await tasks.results(session, task.id), await tasks.runs(session, task.id))
     assert subject.result_id is not None
     result = await results.get(session, caller, subject.result_id)

@@ -1,6 +1,7 @@
 """What goes over `WS /v1/stream`: JSON in text frames, rows in binary frames.
 
-A client says `{"op": "subscribe", "id": "a", "task": "…"}` (or `"result": "…"`; `"token": "…"` to go on where it was),
+A client says `{"op": "subscribe", "id": "a", "task": "…"}` (or `"result": "…"`, or `"live": "…"`; `"token": "…"` to go
+on where it was),
 `{"op": "unsubscribe", "id": "a"}` or `{"op": "ping"}`. For each subscription the server says, in this order:
 
 1. `snapshot`: the task, its results and runs as they are now.
@@ -11,6 +12,9 @@ A client says `{"op": "subscribe", "id": "a", "task": "…"}` (or `"result": "�
    attempt begins with row 0 again.
 4. `token`, after each batch: to go on with after a disconnect. What came after the last one comes again.
 5. `end`: the task has settled, and all rows that could be had were sent.
+
+Of a live session it says the same, without an end for as long as that lasts, from some seconds ago on. `rows` of an
+`opened` tells how many rows of each output were there before. Where `opened` comes again without them, row 0 follows.
 
 Of an annotation track (`"track": "…"`, and `"since": 12` to go on after that revision) it says `snapshot` with the
 track, `ready`, then `changes` in batches, as `GET /v1/annotation-tracks/{id}/changes` has them, until it is not to be
@@ -40,20 +44,21 @@ class _In(BaseModel):
 
 
 class Subscribe(_In):
-    """Tell me of a task, of a result, or of a track of annotations."""
+    """Tell me of a task, of a result, of a live session, or of a track of annotations."""
 
     op: Literal["subscribe"]
     id: Id
     task: UUID | None = None
     result: UUID | None = None
+    live: UUID | None = None
     track: UUID | None = None
     token: Annotated[str, StringConstraints(max_length=MAX_MESSAGE_BYTES)] | None = None
     since: Annotated[int, Field(ge=0)] | None = None
 
     @model_validator(mode="after")
     def _one(self) -> "Subscribe":
-        if sum(each is not None for each in (self.task, self.result, self.track)) != 1:
-            raise ValueError("names either a task, or a result, or a track")
+        if sum(each is not None for each in (self.task, self.result, self.live, self.track)) != 1:
+            raise ValueError("names either a task, or a result, or a live session, or a track")
         return self
 
 

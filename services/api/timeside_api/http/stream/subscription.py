@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from timeside_api import live
 from timeside_api.http.access import Caller
 from timeside_api.http.platform import Platform
 from timeside_api.http.stream.cursor import Cursor
@@ -25,6 +26,8 @@ from timeside_core.messages import Closed, Opened, PartialRows, Progress, State
 
 CLOCKS_DIFFER_MS = 5000
 """Between PostgreSQL, brokers and us."""
+LIVE_MS = 10_000
+"""Who comes to a live session hears what was told since then: within that time it is said again what rows come."""
 RETRY_S = 1.0
 _TOPICS = (topics.PARTIAL, topics.PROGRESS)
 _ENDS = frozenset({"done", "failed", "cancelled"})
@@ -50,6 +53,8 @@ class Subscription:
         self._cursor, self._form = cursor, form
         self._runs: dict[UUID, list[UUID]] = {}
         """Results that the attempt which is followed makes."""
+        self._live: set[UUID] = set()
+        """Those that are live."""
         self._checked_at = 0.0
         self._is_time = False
         """Whether something was heard that may have settled the subject."""
@@ -98,7 +103,10 @@ class Subscription:
         since: dict[Partition, int] = {}
         for run in runs:
             heard_ms = self._cursor.heard_ms(run.id, run.attempt, _TOPICS)
-            began_ms = int(min(run.dispatched_at or now, now).timestamp() * 1000)
+            now_ms = int(now.timestamp() * 1000)
+            began_ms = min(int(run.dispatched_at.timestamp() * 1000) if run.dispatched_at else now_ms, now_ms)
+            if run.lane == live.LANE:
+                began_ms = max(began_ms, now_ms - LIVE_MS)
             begins_ms = max(began_ms, heard_ms) - CLOCKS_DIFFER_MS
             for topic in _TOPICS:
                 count = await self._parts.bus.partition_count(topic)
@@ -111,6 +119,7 @@ class Subscription:
     def _follow(self, seen: Seen) -> None:
         for run in seen.runs:
             self._runs[run.id] = list(run.planned)
+            self._live |= {run.id} if run.lane == live.LANE else set()
             self._cursor.follow(run.id, run.attempt)
 
     async def _batch(self, reader: Reading) -> None:
@@ -180,12 +189,14 @@ class Subscription:
             case State():
                 self._is_time |= message.state in _ENDS
                 yield {"op": "state", **about, "state": message.state, "reason": message.reason}
-            case Opened() | Closed() if self._concerns(message):
-                if isinstance(message, Closed) and self._cursor.close(message):
+            case Opened() if self._concerns(message):
+                if self._cursor.open(message, is_live=message.run_id in self._live):
+                    yield {"op": "opened", **about, **_said(message), "result": self._result(message)}
+            case Closed() if self._concerns(message):
+                if self._cursor.close(message):
                     yield {"op": "gap", **about, **_end_of(message.processor), "result": self._result(message)}
-                said = message.model_dump(mode="json", exclude={"version", "kind", "run_id", "attempt"})
-                yield {"op": message.kind, **about, **said, "result": self._result(message)}
-            case PartialRows() if self._concerns(message):
+                yield {"op": "closed", **about, **_said(message), "result": self._result(message)}
+            case PartialRows() if self._concerns(message) and self._can_be_read(message):
                 gap, rows = self._cursor.take(message)
                 if gap is not None:
                     yield {"op": "gap", **about, **gap._asdict(), "result": self._result(message)}
@@ -207,9 +218,17 @@ class Subscription:
         wanted = self._subject.result_id
         return wanted is None or self._result(message) == str(wanted)
 
+    def _can_be_read(self, message: PartialRows) -> bool:
+        """Whether the client knows what rows these are; of what is live they may come before that is said again."""
+        return message.run_id not in self._live or self._cursor.is_open(message.run_id, message.processor)
+
     def _result(self, message: Opened | Closed | PartialRows) -> str | None:
         planned = self._runs[message.run_id]
         return str(planned[message.processor]) if message.processor < len(planned) else None
+
+
+def _said(message: Opened | Closed) -> dict[str, Any]:
+    return message.model_dump(mode="json", exclude={"version", "kind", "run_id", "attempt"})
 
 
 def _end_of(processor: int) -> dict[str, Any]:
