@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= out
 PORT ?= 8000
 
-.PHONY: help venv run demo test check conveyor chaos bench lock clean deploy-tools manifests check-deploy test-kube
+.PHONY: help venv run demo test check conveyor chaos bench lock clean deploy-tools manifests check-deploy test-kube node-tools
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,12 +23,18 @@ run: venv  ## The platform on PORT=8000, and a sample recording that it has anal
 demo: venv  ## The command line: analyse, draw and transcode a sample recording into out/.
 	@scripts/demo $(OUT)
 
-test: venv deploy-tools  ## All checks and tests, on every Python interpreter found.
+test: venv deploy-tools node-tools  ## All checks and tests, on every Python interpreter found.
 	@scripts/test-all $(VENV)
 
 check: venv deploy-tools  ## Format, lint, types, import contracts, unit and contract tests.
 	@scripts/check $(VENV)
 	@$(BIN)/python -m pytest -q -n 2 -m "not integration"
+
+node-tools: build/node/.installed
+
+build/node/.installed: $(VENV)/.installed tests/node/package-lock.json scripts/node-tools
+	@scripts/node-tools $(VENV)
+	@touch $@
 
 deploy-tools: build/deploy-tools/.installed
 
