@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= out
 PORT ?= 8000
 
-.PHONY: help venv run demo test check conveyor chaos bench lock clean deploy-tools manifests check-deploy test-kube node-tools
+.PHONY: help venv run demo test check conveyor chaos soak bench lock clean deploy-tools manifests check-deploy test-kube node-tools
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,9 @@ chaos: venv  ## N=1000 runs through the services while KILLS=200 processes are k
 
 openapi: venv  ## Write docs/openapi.json, unless it would break clients of the one there.
 	@$(BIN)/python -m tests.support.breaking
+
+soak: venv  ## Cut N=1000 streams and uploads at random; each goes on exactly where it was.
+	@TIMESIDE_TEST_CUTS=$(or $(N),1000) $(BIN)/python -m pytest -q -n 0 tests/integration/timeside_api/http/test_cuts.py
 
 bench: venv  ## Measure CPU time and memory; writes docs/benchmarks.md.
 	@$(BIN)/python -m benchmarks
