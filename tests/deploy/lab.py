@@ -172,14 +172,12 @@ def scale(lab: Lab) -> None:
 
 
 def kill(lab: Lab) -> None:
-    """SIGKILL to each worker in turn, under load; the engine starts it again."""
+    """SIGKILL to all processes of each service in turn, under load; the engine starts it again."""
     with lab.load("kill -9 of decoder, analyzer, grapher, encoder, worker, dispatcher, recorder"):
         for service in ("decoder", "analyzer", "grapher", "encoder", "worker", "dispatcher", "recorder"):
             name = lab.stack.containers(service)[0]["Name"]
-            _kill(name)
-            time.sleep(5)
-            docker("start", name)
-            wait_healthy(name)
+            docker("exec", name, "sh", "-c", "kill -KILL -1", check=False)
+            _wait_restarted(name)
 
 
 def broker(lab: Lab) -> None:
@@ -352,9 +350,13 @@ def _noise(seed: int) -> bytes:
     return file.getvalue()
 
 
-def _kill(name: str) -> None:
-    """End it as a power cut would; the engine does not start again what was killed by hand."""
-    docker("kill", "--signal", "KILL", name)
+def _wait_restarted(name: str) -> None:
+    """Wait until the engine has started again by itself what was killed."""
+    deadline = time.monotonic() + 30
+    while not inspected(name)["RestartCount"]:
+        assert time.monotonic() < deadline, f"{name} was not started again"
+        time.sleep(0.5)
+    wait_healthy(name)
 
 
 def _stopped(lab: Lab, name: str) -> float:
