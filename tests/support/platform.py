@@ -1,7 +1,7 @@
 """The platform in this process, over a bus in memory; clients come by TCP, to hear answers as they come."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ PATIENCE_S = 60.0
 
 
 @asynccontextmanager
-async def listening(database: Database, folder: Path, **settings: Any) -> AsyncIterator[Api]:
+async def listening(database: Database, folder: Path, **settings: Any) -> AsyncGenerator[Api]:
     """The API at an address of its own; nobody is at work."""
     stop = asyncio.Event()
     given: dict[str, Any] = {"demand_s": PATIENCE_S, "requests_per_s": 1000, "requests_burst": 10_000, **settings}
@@ -40,7 +40,7 @@ async def listening(database: Database, folder: Path, **settings: Any) -> AsyncI
 
 
 @asynccontextmanager
-async def at_work(database: Database, folder: Path, **settings: Any) -> AsyncIterator[Api]:
+async def at_work(database: Database, folder: Path, **settings: Any) -> AsyncGenerator[Api]:
     """The same, with real workers: what is asked for is made."""
     (folder / "scratch").mkdir(exist_ok=True)
     workers = WorkerSettings(

@@ -81,6 +81,12 @@ async def check_tasks(session: AsyncSession, owner_id: UUID, quotas: Quotas) -> 
     """Raise `QuotaError` where an owner has asked for more than they may, what this transaction asks for included."""
     holding = await _holding(session, owner_id)
     _check(Usage("open_tasks", await _open_tasks(session, owner_id), _limit(holding, "open_tasks", quotas)))
+    await check_queue(session, owner_id, quotas)
+
+
+async def check_queue(session: AsyncSession, owner_id: UUID, quotas: Quotas) -> None:
+    """Raise `QuotaError` where more of an owner waits in the queue than may, what this transaction adds included."""
+    holding = await _holding(session, owner_id)
     _check(Usage("queued_s", await _queued_s(session, owner_id), _limit(holding, "queued_s", quotas)))
 
 

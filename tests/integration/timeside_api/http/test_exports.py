@@ -75,10 +75,10 @@ async def test_what_a_format_cannot_hold_is_told(api: Api, ada: Person):
 async def test_what_is_too_large_is_refused(database: Database, tmp_path: Path):
     async with listening(database, tmp_path, max_export_bytes=1 << 20) as api:
         ada = await api.person("ada")
-        wanted = get_processor("spectrogram_analyzer").from_parameters({"hop_length": 16})
+        wanted = get_processor("spectrogram_analyzer").from_parameters({"hop_length": 64})
         task_id = await api.task(ada, await api.item(ada), wanted)
         (result,) = await api.results(task_id)
-        await api.make(result, wanted, noise(4))
+        await api.make(result, wanted, noise(7))
         answer = await get(api, ada, f"/v1/results/{result.id}/export", format="json")
         assert (answer.status_code, answer.json()["code"]) == (422, "too-large")
         table = await get(api, ada, f"/v1/tasks/{task_id}/table")
@@ -106,6 +106,25 @@ async def test_a_task_is_one_table(api: Api, ada: Person):
             np.testing.assert_allclose([row["time_s"] for row in of_output], np.repeat(each.times, columns))
     labels = [row["label"] for row in rows if row["label"] is not None]
     assert labels == [each for some in held.values() for result in some for each in result.labels]
+
+
+async def test_a_selection_is_one_table(api: Api, ada: Person):
+    _, results, held = await made(api, ada, "mfcc", "level")
+    other = await api.person("other")
+    await made(api, other, "mfcc")  # of the same bytes: the same result
+    (item,) = (await get(api, ada, "/v1/items")).json()["items"]
+    title = {"title": "some"}
+    selection = (await api.client.post("/v1/selections", json=title, headers=ada.headers)).json()["id"]
+    members = {"items": [item["id"]]}
+    await api.client.post(f"/v1/selections/{selection}/members:add", json=members, headers=ada.headers)
+    table = await get(api, ada, f"/v1/selections/{selection}/table", processor="mfcc")
+    rows = pq.read_table(io.BytesIO(table.content)).to_pylist()
+    assert {each["result_id"] for each in rows} == {str(results["mfcc"].id)}
+    assert len(rows) == np.size(held["mfcc"][0].values)
+    both = (await get(api, ada, f"/v1/selections/{selection}/table", format="csv")).text
+    assert {each["result_id"] for each in csv.DictReader(io.StringIO(both))} == {
+        str(each.id) for each in results.values()
+    }
 
 
 async def test_zarr_opens_a_result_over_http(api: Api, ada: Person):

@@ -116,7 +116,7 @@ class Client:
     async def until(self, content: bytes) -> None:
         """Wait until exactly this has come."""
         async with asyncio.timeout(LIMIT_S):
-            while self.heard != content:
+            while bytes(self.heard) != content:
                 assert content.startswith(self.heard), self.heard
                 await asyncio.sleep(0.02)
 

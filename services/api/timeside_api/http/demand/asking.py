@@ -10,7 +10,7 @@ from fastapi import Response
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from timeside_api import tasks, views
+from timeside_api import quotas, tasks, views
 from timeside_api.database import Database
 from timeside_api.http.demand.settling import Settling
 from timeside_api.http.problems import Problem
@@ -88,7 +88,9 @@ class Demand:
         """Results of a media that are there or to come; a run is begun for those that nobody makes yet."""
 
         async def demand(session: AsyncSession) -> Sequence[UUID]:
-            return await tasks.demand(session, part, Terms(owner_id))
+            ids = await tasks.demand(session, part, Terms(owner_id))
+            await quotas.check_queue(session, owner_id, self._settings.quotas)
+            return ids
 
         return await self._begun(part, demand)
 

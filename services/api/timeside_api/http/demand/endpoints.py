@@ -21,7 +21,7 @@ router = APIRouter(prefix="/items", tags=["results"])
 _ASKED: dict[int | str, dict[str, Any]] = {
     200: {"description": "The result is there."},
     202: {"description": "It is on its way: `Location` tells where it will be.", "model": ResultOfTask},
-    **errors(404, 409, 429),
+    **errors(403, 404, 409),
 }
 
 

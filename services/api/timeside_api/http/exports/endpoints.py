@@ -7,7 +7,10 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy import select
 
+from timeside_api.collections import Selection
+from timeside_api.http import ownership
 from timeside_api.http.access import CallerOf
+from timeside_api.http.demand.schemas import ProcessorId
 from timeside_api.http.exports import files, tables
 from timeside_api.http.exports.schemas import Origin
 from timeside_api.http.media.sending import StoredFile, send
@@ -17,14 +20,16 @@ from timeside_api.http.problems import Problem, not_found
 from timeside_api.http.results import repository
 from timeside_api.http.results.schemas import manifest_of
 from timeside_api.http.results.states import done
+from timeside_api.http.selections import repository as selections_seen
 from timeside_api.http.tasks import repository as tasks_seen
-from timeside_api.models import Result, TaskResult
+from timeside_api.models import Item, Result, TaskResult
 from timeside_api.views import View
 from timeside_core.formats import FORMATS
 from timeside_core.store import StoredResult
 
 results = APIRouter(prefix="/results", tags=["exports"])
 tasks = APIRouter(prefix="/tasks", tags=["exports"])
+selections = APIRouter(prefix="/selections", tags=["exports"])
 
 FormatName: TypeAlias = Literal[
     "hdf5",
@@ -145,6 +150,33 @@ async def task_table(
         await tasks_seen.get(session, caller, task_id)
     of_task = select(Result).join(TaskResult, TaskResult.result_id == Result.id).where(TaskResult.task_id == task_id)
     return tables.table(of_task, format, f"task-{task_id}", parts.database, parts.library, parts.exporters)
+
+
+@selections.get(
+    "/{selection_id}/table",
+    operation_id="selection_table",
+    response_class=Response,
+    responses={**_TABLE, **errors(409)},
+)
+async def selection_table(
+    selection_id: UUID,
+    caller: CallerOf,
+    parts: PlatformOf,
+    format: Annotated[tables.Format, Query()] = "parquet",
+    processor: Annotated[list[ProcessorId] | None, Query(max_length=64, description="Those wanted; else all.")] = None,
+) -> Response:
+    """All results of a selection's items as one table, as that of a task.
+
+    Of the items that the caller may see, whoever had asked for the results.
+    """
+    async with parts.database.transaction() as session:
+        selection = await ownership.get(session, caller, Selection, selection_id)
+        items = await selections_seen.items(session, caller, selection)
+    wanted = select(Result).where(Result.media_sha256.in_(items.with_only_columns(Item.media_sha256)))
+    if processor:
+        wanted = wanted.where(Result.processor.in_(processor))
+    name = f"selection-{selection_id}"
+    return tables.table(wanted, format, name, parts.database, parts.library, parts.exporters)
 
 
 def _with_rows(result: Result) -> Result:

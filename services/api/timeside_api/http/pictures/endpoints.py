@@ -44,7 +44,7 @@ Side = Annotated[int, Query(ge=1, le=MAX_SIDE_PX, description="Pixels.")]
 _MADE: dict[int | str, dict[str, Any]] = {
     202: {"description": "It is on its way: ask again after `Retry-After`.", "model": ResultOfTask},
     304: {"description": "The client has it already."},
-    **errors(404, 409, 429),
+    **errors(403, 404, 409),
 }
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The picture.", "content": {"image/png": {}, "image/svg+xml": {}}},

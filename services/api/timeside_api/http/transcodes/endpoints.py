@@ -42,7 +42,7 @@ _TRANSCODE: dict[int | str, dict[str, Any]] = {
     202: {"description": "Nothing of it is there yet: ask again after `Retry-After`.", "model": ResultOfTask},
     206: {"description": "The range that was asked for.", "content": {"audio/*": {}}},
     304: {"description": "The client has it already."},
-    **errors(404, 409, 416, 503),
+    **errors(403, 404, 409, 416, 503),
 }
 
 
