@@ -3,9 +3,10 @@
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 from tests.harness.actors import BUS_NAME, SETTINGS
-from tests.support.api import Api, Person, serving
+from tests.support.api import Api, Person, Socket, serving
 from tests.support.live import LENGTH, SAMPLERATE, done, ended, facts
 
 from timeside_api.database import Database
@@ -14,7 +15,8 @@ from timeside_api.recorder import Recorder
 from timeside_api.settings import RunSettings
 from timeside_core import topics
 from timeside_core.bus import Partition
-from timeside_core.messages import JsonMessage, Run, decode, encode
+from timeside_core.messages import Clock, JsonMessage, Opened, OpenedOutput, PartialRows, Run, decode, encode
+from timeside_core.outputs import Rows
 
 pytestmark = pytest.mark.integration
 
@@ -168,3 +170,87 @@ async def test_the_rows_of_a_track_that_is_over_are_in_its_segments(api: Api, ad
     track = live["tracks"][0]["result_id"]
     answer = await api.client.get(f"/v1/results/{track}/data/max", headers=ada.headers)
     assert (answer.status_code, answer.json()["code"]) == (409, "segments")
+
+
+class Telling:
+    """Rows of a live run, as an analyzer tells them."""
+
+    def __init__(self, api: Api, run: Run) -> None:
+        self.api, self.run, self._seq = api, run, 0
+        self._about: dict[str, Any] = {"run_id": run.run_id, "attempt": run.attempt, "processor": 0}
+
+    async def opened(self, *rows: int, start_s: float = 0.0) -> None:
+        clock, outputs = Clock(samplerate=100, start_s=start_s), (OpenedOutput(name=""),)
+        await self._tell(Opened(**self._about, clock=clock, outputs=outputs, rows=rows))
+
+    async def rows(self, *values: float) -> None:
+        """Each row has its number as its value."""
+        rows = Rows(np.asarray(values, np.float32))
+        await self._tell(PartialRows(**self._about, seq=self._seq, output=0, first_row=int(values[0]), rows=rows))
+        self._seq += 1
+
+    async def lost(self) -> None:
+        """The bus keeps nothing of what was told so far."""
+        partitions = [Partition(topics.PARTIAL, each) for each in range(2)]
+        bounds = await self.api.bus.bounds(partitions)
+        await self.api.bus.trim({each: held.next for each, held in bounds.items()})
+
+    async def _tell(self, message: Any) -> None:
+        await self.api.bus.publish(topics.PARTIAL, encode(message), key=self.run.run_id.bytes)
+
+
+def told(heard: list[Any]) -> list[Any]:
+    """Values of rows, and names of other messages of interest."""
+    found: list[Any] = []
+    for each in heard:
+        if isinstance(each, bytes):
+            found += decode(topics.PARTIAL, each).rows.values.tolist()
+        elif each["op"] in ("opened", "gap", "end"):
+            found.append(each["op"])
+    return found
+
+
+async def test_who_comes_later_hears_rows_once_it_is_said_what_they_are(api: Api, ada: Person):
+    live = (await listen(api, ada, "rms")).json()
+    run = await hand_out(api)
+    telling = Telling(api, run)
+    await telling.opened()
+    await telling.rows(0, 1, 2)
+    await telling.lost()
+    async with Socket(api.app, "/v1/stream", ada.headers) as socket:
+        await socket.say(op="subscribe", id="a", live=live["id"])
+        snapshot = await socket.hear()
+        assert [each["id"] for each in snapshot["results"]] == [live["tracks"][0]["result_id"]]
+        await socket.until("ready")
+        await telling.rows(3, 4)
+        await telling.opened(5)
+        await telling.rows(5, 6)
+        await telling.opened(7)
+        await telling.rows(7)
+        heard: list[Any] = []
+        while 7.0 not in told(heard):
+            heard += await socket.until("token")
+        assert told(heard) == ["opened", 5.0, 6.0, 7.0]
+        await telling.opened(start_s=20.0)  # by another analyzer, which has taken over
+        await telling.rows(0, 1)
+        while told(heard)[-1] != 1.0:
+            heard += await socket.until("token")
+        assert told(heard)[4:] == ["opened", 0.0, 1.0]
+        token = heard[-1]["token"]
+    await telling.rows(2, 3)
+    async with Socket(api.app, "/v1/stream", ada.headers) as socket:
+        await socket.say(op="subscribe", id="a", live=live["id"], token=token)
+        heard = await socket.until("ready")
+        await telling.opened(4, start_s=20.0)
+        await telling.rows(4)
+        while 4.0 not in told(heard):
+            heard += await socket.until("token")
+        assert told(heard) == ["opened", 2.0, 3.0, 4.0]
+
+
+async def test_a_stranger_hears_nothing_of_a_session(api: Api, ada: Person):
+    live = (await listen(api, ada)).json()
+    other = await api.person("other")
+    async with Socket(api.app, "/v1/stream", other.headers) as socket:
+        await socket.say(op="subscribe", id="a", live=live["id"])
+        assert (await socket.until("error"))[-1]["code"] == "not-found"

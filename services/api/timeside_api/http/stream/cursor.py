@@ -32,8 +32,10 @@ class _Reached:
     """Processors that have said all."""
     heard_ms: dict[str, int] = field(default_factory=dict[str, int])
     """When the last message that was told was sent, by topic: Unix time."""
+    clocks: dict[int, float] = field(default_factory=dict[int, float])
+    """Of a live source: begin of the clock that rows are counted by, by processor."""
     opened: set[int] = field(default_factory=set[int])
-    """Processors of which it was told what rows come; not in tokens, as who comes back is told again."""
+    """Processors of which that was heard; not in tokens: who comes back waits to hear it again."""
 
 
 class Cursor:
@@ -48,12 +50,17 @@ class Cursor:
         cursor = cls()
         try:
             said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(token))
-            for run_id, (attempt, rows, seqs, closed, heard) in said.items():
+            for run_id, (attempt, rows, seqs, closed, heard, clocks) in said.items():
                 next_rows = {(int(processor), int(output)): int(next) for processor, output, next in rows}
                 next_seqs = {int(processor): int(next) for processor, next in seqs}
                 heard_ms = {str(topic): int(ms) for topic, ms in heard}
                 cursor._runs[UUID(run_id)] = _Reached(
-                    int(attempt), next_rows, next_seqs, {int(processor) for processor in closed}, heard_ms
+                    int(attempt),
+                    next_rows,
+                    next_seqs,
+                    {int(processor) for processor in closed},
+                    heard_ms,
+                    {int(processor): float(start_s) for processor, start_s in clocks},
                 )
         except (ValueError, TypeError, AttributeError, binascii.Error) as error:
             raise ValueError("the token is none that we gave") from error
@@ -68,6 +75,7 @@ class Cursor:
                 sorted(reached.next_seqs.items()),
                 sorted(reached.closed),
                 sorted(reached.heard_ms.items()),
+                sorted(reached.clocks.items()),
             ]
             for run_id, reached in self._runs.items()
         }
@@ -102,21 +110,23 @@ class Cursor:
         """Whether a later attempt is followed."""
         return run_id in self._runs and self._runs[run_id].attempt > attempt
 
-    def open(self, message: Opened, *, is_live: bool) -> bool:
-        """Note what rows come; whether that is news. What lives begins anew with row 0, or goes on where others are."""
-        reached = self._runs[message.run_id]
-        is_known = message.processor in reached.opened
-        reached.opened.add(message.processor)
-        if is_live and not message.rows:
-            reached.next_rows = {at: row for at, row in reached.next_rows.items() if at[0] != message.processor}
-        for output, row in enumerate(message.rows):
-            reached.next_rows.setdefault((message.processor, output), row)
-        return not (is_known and message.rows)
+    def open(self, message: Opened) -> bool:
+        """Note what rows of a live source come; whether that is news. Clocks of those who take over are later ones."""
+        reached, processor, start_s = self._runs[message.run_id], message.processor, message.clock.start_s
+        known_s = reached.clocks.get(processor)
+        if known_s is not None and start_s < known_s:
+            return False
+        is_news = start_s != known_s or processor not in reached.opened
+        if start_s != known_s:
+            reached.next_rows = {at: row for at, row in reached.next_rows.items() if at[0] != processor}
+            reached.next_rows |= {(processor, output): row for output, row in enumerate(message.rows)}
+        reached.opened.add(processor)
+        reached.clocks[processor] = start_s
+        return is_news
 
     def is_open(self, run_id: UUID, processor: int) -> bool:
-        """Whether it was told, now or before the token, what rows of a processor come."""
-        reached = self._runs[run_id]
-        return processor in reached.opened or any(at == processor for at, _ in reached.next_rows)
+        """Whether it was heard what rows of a live source come."""
+        return processor in self._runs[run_id].opened
 
     def close(self, message: Closed) -> bool:
         """Note that a processor has said all; whether the last of it was missed, and is not to be had any more."""

@@ -27,7 +27,7 @@ from timeside_core.messages import Closed, Opened, PartialRows, Progress, State
 CLOCKS_DIFFER_MS = 5000
 """Between PostgreSQL, brokers and us."""
 LIVE_MS = 10_000
-"""Who comes to a live session hears what was told since then: within that time it is said again what rows come."""
+"""Who comes to a live session, or comes back, reads from so much earlier on: there it is said again what rows come."""
 RETRY_S = 1.0
 _TOPICS = (topics.PARTIAL, topics.PROGRESS)
 _ENDS = frozenset({"done", "failed", "cancelled"})
@@ -106,7 +106,8 @@ class Subscription:
             now_ms = int(now.timestamp() * 1000)
             began_ms = min(int(run.dispatched_at.timestamp() * 1000) if run.dispatched_at else now_ms, now_ms)
             if run.lane == live.LANE:
-                began_ms = max(began_ms, now_ms - LIVE_MS)
+                began_ms = max(began_ms, (heard_ms or now_ms) - LIVE_MS)
+                heard_ms = 0
             begins_ms = max(began_ms, heard_ms) - CLOCKS_DIFFER_MS
             for topic in _TOPICS:
                 count = await self._parts.bus.partition_count(topic)
@@ -190,7 +191,7 @@ class Subscription:
                 self._is_time |= message.state in _ENDS
                 yield {"op": "state", **about, "state": message.state, "reason": message.reason}
             case Opened() if self._concerns(message):
-                if self._cursor.open(message, is_live=message.run_id in self._live):
+                if message.run_id not in self._live or self._cursor.open(message):
                     yield {"op": "opened", **about, **_said(message), "result": self._result(message)}
             case Closed() if self._concerns(message):
                 if self._cursor.close(message):
