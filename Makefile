@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= out
 PORT ?= 8000
 
-.PHONY: help venv run demo test check conveyor chaos soak bench lock clean deploy-tools manifests check-deploy test-kube node-tools
+.PHONY: help venv run demo test check conveyor chaos soak bench lock clean deploy-tools manifests check-deploy test-compose test-kube node-tools
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,8 +45,11 @@ build/deploy-tools/.installed: $(VENV)/.installed tests/deploy/tools/package-loc
 manifests: venv deploy-tools  ## Write what follows from settings, topics and chart: its schema, deploy/k8s.
 	@$(BIN)/python -m deploy.helm.derive
 
-check-deploy: venv deploy-tools  ## The chart: two helms, two versions of Kubernetes, schemas of all its objects.
+check-deploy: venv deploy-tools  ## Images, compose file and chart, without an engine: lint, schemas, locks, what must hold.
 	@$(BIN)/python -m pytest -q -n 2 tests/deploy -m "not integration"
+
+test-compose: venv  ## Builds, starts, scales, breaks and restores deploy/compose.yml on a Docker engine; half an hour.
+	@$(BIN)/python -m tests.deploy.lab --out $(OUT)/compose $(STEPS)
 
 test-kube: venv deploy-tools  ## The chart on the cluster of the current kubeconfig, which must have KEDA; some 20 minutes.
 	@$(BIN)/python -m tests.deploy.kube
@@ -68,9 +71,8 @@ soak: venv  ## Cut N=1000 streams and uploads at random; each goes on exactly wh
 bench: venv  ## Measure CPU time and memory; writes docs/benchmarks.md.
 	@$(BIN)/python -m benchmarks
 
-lock: venv  ## Compile requirements.lock for all platforms and Python versions, without index addresses.
-	@$(BIN)/python -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --quiet --upgrade --output-file requirements.lock
+lock: venv  ## Compile requirements.lock for all platforms and Python versions, and deploy/locks from it.
+	@scripts/lock $(VENV)
 
 clean:  ## Remove what the tasks made.
 	rm -rf $(VENV) .venv-* out build dist
