@@ -282,6 +282,12 @@ class Egress(_Values):
     ports: list[Port]
 
 
+class OptionalEgress(Egress):
+    """The same, where there is any."""
+
+    enabled: bool
+
+
 class IngressFrom(_Values):
     """Where connections may come from."""
 
@@ -300,6 +306,8 @@ class NetworkPolicy(_Values):
     store: Egress
     live: Egress
     """Of the live decoder only."""
+    imports: OptionalEgress
+    """Of the API only."""
     api: IngressFrom
     metrics: IngressFrom
 

@@ -177,11 +177,11 @@ def ports(rule: Object) -> set[int]:
 def test_nothing_goes_out_but_what_is_named(default: list[Object]) -> None:
     policies = {of(each): each["spec"] for each in of_kind(default, "NetworkPolicy") if of(each)}
     allowed = {name: set[int]().union(*map(ports, spec["egress"])) for name, spec in policies.items()}
-    kafka, database, store, live = 9092, 5432, 443, {80, 443, 8000}
+    kafka, database, store, live, imports = 9092, 5432, 443, {80, 443, 8000}, {80, 443}
     assert allowed["decoder"] == {kafka, store}
     assert allowed["analyzer"] == allowed["grapher"] == allowed["encoder"] == allowed["worker"] == {kafka, store}
     assert allowed["decoder-live"] == {kafka, store} | live
-    assert allowed["api"] == {kafka, database, store}
+    assert allowed["api"] == {kafka, database, store} | imports
     assert allowed["dispatcher"] == allowed["recorder"] == {kafka, database}
     assert allowed["migrate"] == {database}
     assert allowed["topics"] == {kafka}
