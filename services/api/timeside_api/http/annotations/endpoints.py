@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.sse import EventSourceResponse
 
 from timeside_api import events
 from timeside_api.annotations import Annotation, AnnotationTrack
@@ -267,7 +266,7 @@ async def track_changes(
 @router.get(
     "/annotation-tracks/{track_id}/stream",
     operation_id="track_stream",
-    response_class=EventSourceResponse,
+    response_class=Response,
     responses={**sse.STREAM, **errors(404, 410, 429)},
 )
 async def track_stream(

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.sse import EventSourceResponse
 
 from timeside_api.events import TOPIC
 from timeside_api.http import sse
@@ -43,7 +42,7 @@ async def events_list(
 @router.get(
     "/stream",
     operation_id="events_stream",
-    response_class=EventSourceResponse,
+    response_class=Response,
     responses={**sse.STREAM, **errors(410, 429)},
 )
 async def events_stream(

@@ -30,7 +30,7 @@ async def of_thing(session: AsyncSession, kind: str, thing_id: UUID) -> list[Sha
     """Shares of a thing."""
     wanted = select(Grant, Account.name).join(Account, Account.id == Grant.account_id)
     found = await session.execute(wanted.where(Grant.kind == kind, Grant.thing_id == thing_id).order_by(Account.name))
-    return [out(grant, name) for grant, name in found.tuples()]
+    return [out(grant, name) for grant, name in found]
 
 
 async def give(session: AsyncSession, kind: str, thing: Owned, account: Account, level: Level, by: Caller) -> ShareOut:
