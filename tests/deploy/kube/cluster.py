@@ -18,7 +18,8 @@ def run(*command: str, data: str = "", limit_s: float = LIMIT_S) -> str:
     """What a command says; raises what it complains of."""
     done = subprocess.run(command, input=data, capture_output=True, text=True, timeout=limit_s, check=False)
     if done.returncode:
-        raise AssertionError(f"{' '.join(command[:8])} …: {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+        said = f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        raise AssertionError(f"{' '.join(command[:8])} …: {done.returncode}\n{said}")
     return done.stdout
 
 
@@ -39,6 +40,15 @@ def install(*sets: str) -> float:
     values = ("--values", str(HERE / "values.yaml"))
     helm("upgrade", "--install", RELEASE, str(CHART), *values, "--wait", "--timeout", "8m", *arguments)
     return time.monotonic() - began
+
+
+def refused(*sets: str) -> str:
+    """What helm says to values that it must not take."""
+    try:
+        install(*sets)
+    except AssertionError as error:
+        return str(error)
+    raise AssertionError(f"{sets} were taken")
 
 
 def get(*arguments: str, namespace: str = NAMESPACE) -> Any:
