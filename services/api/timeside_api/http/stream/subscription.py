@@ -108,7 +108,7 @@ class Subscription:
             if run.lane == live.LANE:
                 began_ms = max(began_ms, (heard_ms or now_ms) - LIVE_MS)
                 heard_ms = 0
-            begins_ms = max(began_ms, heard_ms) - CLOCKS_DIFFER_MS
+            begins_ms = max(began_ms, min(heard_ms, int(now.timestamp() * 1000))) - CLOCKS_DIFFER_MS
             for topic in _TOPICS:
                 count = await self._parts.bus.partition_count(topic)
                 partition = Partition(topic, partition_for(run.id.bytes, count))
