@@ -18,8 +18,8 @@ from timeside_decoder.file import FileDecoder
 PASSWORD = "correct horse battery staple"
 PROCESSORS = ("mean_dc_shift", "level", "mfcc", "waveform_analyzer", "flac_encoder")
 """Of all pools but that of librosa, which is asked for now and then."""
-PATIENCE_S = 60.0
-"""An API that is away for longer has failed."""
+PATIENCE_S = 180.0
+"""An API that is away for longer has failed, also on a machine that is busy with other work."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Client:
     def __init__(self, url: Callable[[], str]) -> None:
         """`url` is asked again after a failure: a container that was made anew has another port."""
         self._url, self._key = url, ""
-        self._http = httpx.Client(base_url=url(), timeout=30)
+        self._http = httpx.Client(base_url=url(), timeout=60)
         self.again = 0
         """Requests that had to be sent again."""
 
@@ -71,7 +71,7 @@ class Client:
                 raise AssertionError(f"{method} {path}: {reason}")
             self.again += 1
             time.sleep(0.5)
-            self._http = httpx.Client(base_url=self._url(), timeout=30)
+            self._http = httpx.Client(base_url=self._url(), timeout=60)
 
     def ask(self, data: bytes, *processors: str, lane: str = "interactive") -> Asked:
         """Upload a recording, and ask for results."""

@@ -176,8 +176,9 @@ def kill(lab: Lab) -> None:
     with lab.load("kill -9 of decoder, analyzer, grapher, encoder, worker, dispatcher, recorder"):
         for service in ("decoder", "analyzer", "grapher", "encoder", "worker", "dispatcher", "recorder"):
             name = lab.stack.containers(service)[0]["Name"]
+            before = inspected(name)["RestartCount"]
             docker("exec", name, "sh", "-c", "kill -KILL -1", check=False)
-            _wait_restarted(name)
+            _wait_restarted(name, before)
 
 
 def broker(lab: Lab) -> None:
@@ -350,10 +351,10 @@ def _noise(seed: int) -> bytes:
     return file.getvalue()
 
 
-def _wait_restarted(name: str) -> None:
+def _wait_restarted(name: str, before: int) -> None:
     """Wait until the engine has started again by itself what was killed."""
     deadline = time.monotonic() + 30
-    while not inspected(name)["RestartCount"]:
+    while inspected(name)["RestartCount"] == before:
         assert time.monotonic() < deadline, f"{name} was not started again"
         time.sleep(0.5)
     wait_healthy(name)
