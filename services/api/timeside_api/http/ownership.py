@@ -20,7 +20,12 @@ Thing = TypeVar("Thing", bound=Owned | Project)
 
 def visible(caller: Caller, table: type[Thing], level: Level = Level.VIEWER) -> Select[Thing]:
     """Rows with which the caller may do what somebody of a level may."""
-    return select(table) if caller.is_admin else select(table).where(_reached(caller, table, level))
+    return select(table) if caller.is_admin else select(table).where(or_(*_ways(caller, table, level)))
+
+
+def ways(caller: Caller, table: type[Thing], level: Level = Level.VIEWER) -> list[Select[Thing]]:
+    """The same rows by each way in which the caller has them: each has an index, and a row may be in several."""
+    return [select(table)] if caller.is_admin else [select(table).where(way) for way in _ways(caller, table, level)]
 
 
 def media_of(caller: Caller) -> Select[str | None]:
@@ -41,7 +46,7 @@ async def get(
     return thing
 
 
-def _reached(caller: Caller, table: Any, level: Level) -> Any:
+def _ways(caller: Caller, table: Any, level: Level) -> tuple[Any, ...]:
     project = table.id if table is Project else table.project_id
     of_projects = select(Membership.project_id).where(
         Membership.account_id == caller.id, Membership.level.in_(level.and_above)
@@ -49,7 +54,7 @@ def _reached(caller: Caller, table: Any, level: Level) -> Any:
     shared = select(Grant.thing_id).where(
         Grant.account_id == caller.id, Grant.kind == table.__tablename__, Grant.level.in_(level.and_above)
     )
-    return or_(table.owner_id == caller.id, project.in_(of_projects), table.id.in_(shared))
+    return table.owner_id == caller.id, project.in_(of_projects), table.id.in_(shared)
 
 
 def _who(level: Level) -> str:

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
-from sqlalchemy import DateTime, Select, bindparam, func, select, tuple_
+from sqlalchemy import DateTime, Select, bindparam, func, select, tuple_, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from timeside_api.http.problems import invalid
@@ -123,25 +123,41 @@ class Turn:
         found = await self._found(session, statement, Orders(id_column))
         return found.rows, found.next_cursor
 
-    async def found(self, session: AsyncSession, statement: Select[Row]) -> Found[Row]:
-        """The rows of a statement that are on it; the answer links to its neighbours."""
+    async def found(
+        self, session: AsyncSession, statement: Select[Row], parts: Sequence[Select[Row]] = ()
+    ) -> Found[Row]:
+        """The rows of a statement that are on it; the answer links to its neighbours.
+
+        `parts` have the same rows together, and can each be read in order where the whole cannot.
+        """
         if self.orders is None:
             raise TypeError("a page without orders has rows only")
-        found = await self._found(session, statement, self.orders)
+        found = await self._found(session, statement, self.orders, parts)
         if self.response is not None and (links := self._links(found)):
             self.response.headers["Link"] = ", ".join(links)
         return found
 
-    async def _found(self, session: AsyncSession, statement: Select[Row], orders: Orders) -> Found[Row]:
+    async def _found(
+        self, session: AsyncSession, statement: Select[Row], orders: Orders, parts: Sequence[Select[Row]] = ()
+    ) -> Found[Row]:
         columns = orders.columns(self.sort)
         cursor = None if self.cursor is None else _cursor(self.cursor, self.sort, columns)
         is_backward = cursor is not None and cursor.is_backward
         is_descending = self.sort.startswith("-") != is_backward
-        wanted = statement.add_columns(*columns)
-        if cursor is not None:
-            wanted = wanted.where(_beyond(columns, cursor.at, is_descending))
-        wanted = wanted.order_by(*[each.desc() if is_descending else each.asc() for each in columns])
-        rows = (await session.execute(wanted.limit(self.limit + 1))).all()
+
+        def in_order(wanted: Select[Any]) -> Select[Any]:
+            ordered = wanted.order_by(*[each.desc() if is_descending else each.asc() for each in columns])
+            return ordered.limit(self.limit + 1)
+
+        def on_page(wanted: Select[Any]) -> Select[Any]:
+            beyond = [] if cursor is None else [_beyond(columns, cursor.at, is_descending)]
+            return in_order(wanted.where(*beyond))
+
+        wanted = on_page(statement)
+        if len(parts) > 1:
+            ids = [select(on_page(part.with_only_columns(orders.id)).subquery()) for part in parts]
+            wanted = in_order(select(orders.id.class_).where(orders.id.in_(union(*ids))))
+        rows = (await session.execute(wanted.add_columns(*columns))).all()
         shown, has_more = rows[: self.limit], len(rows) > self.limit
         if is_backward:
             shown = shown[::-1]

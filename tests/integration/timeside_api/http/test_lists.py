@@ -2,13 +2,14 @@
 
 import random
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import update
 from tests.support.api import Api, Person
 
-from timeside_api.models import Media
-from timeside_api.sharing import Grant, Level
+from timeside_api.models import Item, Media, Project
+from timeside_api.sharing import Grant, Level, Membership
 
 pytestmark = pytest.mark.integration
 
@@ -124,15 +125,29 @@ async def test_what_media_say_of_themselves_is_found_and_sorted_too(api: Api, ad
     assert await titles(api, ada, artist="somebody") == await titles(api, ada, q="tags") == {"of its tags"}
 
 
-async def test_what_is_shared_is_listed_where_asked_for(api: Api, ada: Person):
+async def test_what_is_shared_is_listed_where_asked_for_by_whatever_way_once(api: Api, ada: Person):
     other = await api.person("other")
-    theirs = await new(api, other, title="theirs")
-    await new(api, other, title="not shared")
+    ids = {title: UUID(await new(api, other, title=title)) for title in ("given", "not shared", "of a project", "both")}
+    ids["mine"] = UUID(await new(api, ada, title="mine"))
     async with api.database.transaction() as session:
-        given = {"kind": "item", "thing_id": theirs, "account_id": ada.id, "by_id": other.id, "level": Level.VIEWER}
-        session.add(Grant(**given))
-    assert await titles(api, ada) == set()
-    assert await titles(api, ada, shared=True) == {"theirs"}
+        session.add(project := Project(owner_id=other.id, name="p"))
+        await session.flush()
+        session.add(Membership(project_id=project.id, account_id=ada.id, level=Level.VIEWER))
+        for title in ("given", "both", "mine"):
+            given = {"kind": "item", "thing_id": ids[title], "account_id": ada.id, "level": Level.VIEWER}
+            session.add(Grant(**given, by_id=other.id))
+        in_project = Item.id.in_([ids[title] for title in ("of a project", "both", "mine")])
+        await session.execute(update(Item).where(in_project).values(project_id=project.id))
+    assert await titles(api, ada) == {"mine"}
+    found: list[str] = []
+    query: dict[str, Any] = {"shared": True, "sort": "-title", "limit": 1}
+    while query.get("cursor", "") is not None:
+        page = await get(api, ada, **query)
+        found += [each["title"] for each in page["items"]]
+        query["cursor"] = page["next_cursor"]
+    assert found == ["of a project", "mine", "given", "both"]
+    assert (await get(api, ada, shared=True, count=True))["count"] == 4
+    assert await titles(api, ada, project_id=str(project.id)) == {"of a project", "both", "mine"}
 
 
 async def test_who_changes_an_item_changes_what_they_have_read(api: Api, ada: Person):

@@ -47,7 +47,7 @@ async def items_list(caller: CallerOf, session: Session, turn: TurnOf, filter: F
     What is asked of them must hold all together. `details.year=1830` and the like ask for values among their details,
     by a path of names parted by dots: `details.place.city=Lyon`.
     """
-    found = await turn.found(session, repository.found(caller, filter))
+    found = await turn.found(session, repository.found(caller, filter), repository.parts(caller, filter))
     return Page[ItemOut].of(found, await repository.out(session, found.rows))
 
 

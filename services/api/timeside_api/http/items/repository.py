@@ -32,6 +32,13 @@ def found(caller: Caller, filter: ItemFilter) -> Select[Item]:
     return ownership.visible(caller, Item).where(*filter.conditions(caller.id))
 
 
+def parts(caller: Caller, filter: ItemFilter) -> list[Select[Item]]:
+    """The same, in parts that can each be read in order."""
+    if not filter.shared:
+        return []
+    return [way.where(*filter.conditions(caller.id)) for way in ownership.ways(caller, Item)]
+
+
 async def get(session: AsyncSession, caller: Caller, item_id: UUID, level: Level = Level.VIEWER) -> Item:
     """An item; raises a problem where the caller may not see one of that id, or may not do so much with it."""
     return await ownership.get(session, caller, Item, item_id, level)
