@@ -57,7 +57,11 @@ def test_every_operation_is_described(now: dict[str, Any]):
     assert len(set(names)) == len(names)
     for each in operations:
         assert each["summary"].strip(), each["operationId"]
-        assert {"422", "500"} <= each["responses"].keys(), each["operationId"]
+        assert {"401", "422", "429", "500", "503"} <= each["responses"].keys(), each["operationId"]
+
+
+def test_no_two_schemas_have_the_same_name(now: dict[str, Any]):
+    assert not [name for name in now["components"]["schemas"] if "__" in name]
 
 
 def _fields(document: dict[str, Any], schema: str) -> dict[str, Any]:

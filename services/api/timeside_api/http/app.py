@@ -122,7 +122,6 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(guard)],
-        responses=openapi.errors(401, 422, 500),
         lifespan=_lifespan,
     )
     readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="readers")

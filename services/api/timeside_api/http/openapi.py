@@ -11,6 +11,8 @@ from timeside_api.http.access import PUBLIC
 from timeside_api.http.problems import MEDIA_TYPE, ProblemDocument, phrase
 
 _METHODS = ("get", "head", "put", "post", "patch", "delete", "options")
+_ALWAYS = (401, 422, 429, 500, 503)
+"""Whatever is asked for: no credential, a broken rule, too often, a mistake of ours, a part that is away."""
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
     "code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}section{border-top:1px solid #8885;padding:.5rem 0}"
@@ -55,8 +57,20 @@ def document(app: FastAPI) -> dict[str, Any]:
             if description:
                 operation["description"] = " ".join(description.split())
             operation["security"] = [] if operation["operationId"] in PUBLIC else [{"bearer": []}]
+            _complete(operation)
         app.openapi_schema = made
     return app.openapi_schema
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    """Add what is so of every operation, and say of each body that is no JSON that it is bytes."""
+    responses: dict[str, Any] = operation["responses"]
+    body = operation.get("requestBody", {})
+    for status, answer in errors(*_ALWAYS, *([413] if body else [])).items():
+        responses.setdefault(str(status), answer)
+    for part in (body, *responses.values()):
+        for content in part.get("content", {}).values():
+            content.setdefault("schema", {"type": "string", "format": "binary"})
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -77,7 +77,7 @@ async def token_refresh(body: Refreshing, parts: PlatformOf, trail: TrailOf) -> 
     return _pair(parts, found)
 
 
-@router.post("/auth/logout", operation_id="token_revoke", status_code=204)
+@router.post("/auth/logout", operation_id="token_revoke", status_code=204, responses=errors(409))
 async def token_revoke(caller: CallerOf, session: Session, trail: TrailOf) -> None:
     """End this sign-in."""
     if caller.sign_in_id is None:
