@@ -122,6 +122,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(guard)],
+        responses=openapi.errors(*openapi.ALWAYS),
         lifespan=_lifespan,
     )
     readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="readers")
@@ -141,7 +142,9 @@ def create_app(
         ),
         changes=Changes(sessions),
         duties=Duties(),
-        tap=Tap(bus, memory_bytes=settings.stream_memory_bytes, readers=settings.stream_readers),
+        tap=Tap(
+            bus, memory_bytes=settings.stream_memory_bytes, readers=settings.stream_readers, looks=settings.stream_looks
+        ),
         describer=Describer(at_a_time=settings.describers, limit_s=settings.describe_s),
         library=Library(store, readers, open_results=settings.open_results),
         uploads=Uploads(store, settings),

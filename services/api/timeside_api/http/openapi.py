@@ -11,7 +11,7 @@ from timeside_api.http.access import PUBLIC
 from timeside_api.http.problems import MEDIA_TYPE, ProblemDocument, phrase
 
 _METHODS = ("get", "head", "put", "post", "patch", "delete", "options")
-_ALWAYS = (401, 422, 429, 500, 503)
+ALWAYS = (401, 422, 429, 500, 503)
 """Whatever is asked for: no credential, a broken rule, too often, a mistake of ours, a part that is away."""
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
@@ -63,10 +63,10 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 
 def _complete(operation: dict[str, Any]) -> None:
-    """Add what is so of every operation, and say of each body that is no JSON that it is bytes."""
+    """Say that a body can be too long, and of each that is no JSON that it is bytes."""
     responses: dict[str, Any] = operation["responses"]
     body = operation.get("requestBody", {})
-    for status, answer in errors(*_ALWAYS, *([413] if body else [])).items():
+    for status, answer in errors(413).items() if body else ():
         responses.setdefault(str(status), answer)
     for part in (body, *responses.values()):
         for content in part.get("content", {}).values():

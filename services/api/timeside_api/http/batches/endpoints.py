@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from timeside_api import quotas
 from timeside_api.http.access import CallerOf
 from timeside_api.http.batches.repository import Work
-from timeside_api.http.batches.schemas import Batch, BatchOut
+from timeside_api.http.batches.schemas import BatchOut, ItemBatch
 from timeside_api.http.openapi import errors
 from timeside_api.http.platform import PlatformOf, Session
 from timeside_api.http.trail import TrailOf
@@ -14,7 +14,9 @@ router = APIRouter(prefix="/items", tags=["items"])
 
 
 @router.post(":batch", operation_id="items_batch", responses=errors(403, 409))
-async def items_batch(body: Batch, caller: CallerOf, session: Session, parts: PlatformOf, trail: TrailOf) -> BatchOut:
+async def items_batch(
+    body: ItemBatch, caller: CallerOf, session: Session, parts: PlatformOf, trail: TrailOf
+) -> BatchOut:
     """Make, change, tag or remove many items at once.
 
     By their ids or by a filter. What came of each is told; where one cannot be done, nothing is, unless

@@ -62,7 +62,7 @@ class Delete(_OfMany):
 Operation = Create | Change | Tag | Delete
 
 
-class Batch(BaseModel):
+class ItemBatch(BaseModel):
     """What is to be done, in this order."""
 
     model_config = ConfigDict(

@@ -24,9 +24,7 @@ from timeside_api.sharing import Level
 router = APIRouter(prefix="/items", tags=["items"])
 
 TurnOf = Annotated[Turn, Depends(turning(repository.ORDERS))]
-_BYTES: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/octet-stream": {}, "audio/*": {}, "video/*": {}}}
-}
+_BYTES: dict[str, Any] = {"requestBody": {"required": True, "content": {"application/octet-stream": {}}}}
 
 
 @router.post("", operation_id="item_create", status_code=201, responses=errors(403))

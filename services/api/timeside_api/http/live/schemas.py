@@ -105,7 +105,7 @@ class LiveOut(BaseModel):
         return cls(**_facts(live, run, media))
 
 
-class TrackOut(BaseModel):
+class LiveResultOut(BaseModel):
     """What one processor makes of a session: a result that is pending while it lasts, and its segments."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -124,7 +124,7 @@ class TrackOut(BaseModel):
     """Of all of them."""
 
     @classmethod
-    def of(cls, result: Result, segments: int, samples: int) -> "TrackOut":
+    def of(cls, result: Result, segments: int, samples: int) -> "LiveResultOut":
         """Of a row, and the sums over its segments."""
         names = ("processor", "version", "parameters", "effects", "state", "code", "reason")
         facts = {name: getattr(result, name) for name in names}
@@ -144,7 +144,7 @@ class AttemptOut(BaseModel):
 class LiveWithTracks(LiveOut):
     """A session, its tracks in the order in which they were asked for, and its latest attempts."""
 
-    tracks: list[TrackOut]
+    tracks: list[LiveResultOut]
     attempts: list[AttemptOut]
 
     @classmethod
@@ -159,7 +159,7 @@ class LiveWithTracks(LiveOut):
         """Of rows."""
         return cls(
             **_facts(live, run, media),
-            tracks=[TrackOut.of(*each) for each in tracks],
+            tracks=[LiveResultOut.of(*each) for each in tracks],
             attempts=[AttemptOut.model_validate(each) for each in attempts],
         )
 
