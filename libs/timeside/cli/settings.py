@@ -51,5 +51,5 @@ def _is_of(name: str, known: set[str]) -> bool:
 
 
 def _unknown(name: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
     return f"{name}: is no setting" + (f"; did you mean {near[0]}?" if near else "")
