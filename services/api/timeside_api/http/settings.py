@@ -171,6 +171,8 @@ class HttpSettings(BaseModel):
     """Of what came last on the bus, for all streams of this process: who reads more slowly is served from the bus."""
     stream_readers: Annotated[int, Field(ge=1, le=256)] = 4
     """Readers of the bus for those that are behind, at a time: each has a connection to the brokers."""
+    stream_looks: Annotated[int, Field(ge=1, le=256)] = 4
+    """Looks of streams at the database at a time, so that a thousand of them leave connections for others."""
     stream_send_s: Seconds = 20.0
     """A client that takes nothing for so long is hung up on."""
     stream_first_s: Seconds = 5.0

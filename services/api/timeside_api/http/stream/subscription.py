@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from timeside_api import live
+from timeside_api.database import is_away
 from timeside_api.http.access import Caller
 from timeside_api.http.platform import Platform
 from timeside_api.http.stream.cursor import Cursor
@@ -81,9 +82,18 @@ class Subscription:
         await self._say({"op": "end", **seen.message()})
 
     async def _see(self) -> Seen:
-        self._checked_at, self._is_time = asyncio.get_running_loop().time(), False
-        async with self._parts.database.transaction() as session:
-            return await see(session, self._caller, self._subject)
+        self._is_time = False
+        while True:
+            try:
+                async with self._parts.tap.looks, self._parts.database.transaction() as session:
+                    return await see(session, self._caller, self._subject)
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                _log.warning("a stream waits: %s", error)
+                await asyncio.sleep(RETRY_S)
+            finally:
+                self._checked_at = asyncio.get_running_loop().time()
 
     def _is_due(self) -> bool:
         passed_s = asyncio.get_running_loop().time() - self._checked_at

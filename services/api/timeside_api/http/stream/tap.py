@@ -96,7 +96,9 @@ class _Log:
 class Tap:
     """Reads for all, from when the first wants something."""
 
-    def __init__(self, bus: Bus, *, memory_bytes: int, readers: int) -> None:
+    def __init__(self, bus: Bus, *, memory_bytes: int, readers: int, looks: int = 1) -> None:
+        self.looks = asyncio.Semaphore(looks)
+        """Of its readings at the database: all at once would leave nothing to others."""
         self._bus, self._memory_bytes = bus, memory_bytes
         self._logs: dict[Partition, _Log] = {}
         self._reading: asyncio.Task[None] | None = None
