@@ -1,5 +1,6 @@
 """Rows of a result as a client has them, and which of them it had before."""
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -49,7 +50,9 @@ class Opened:
     def rows(self, result_id: str, message: PartialRows) -> ResultRows:
         """Of a message, with their shape and their times."""
         output = self.outputs[message.output]
-        values = message.rows.values.reshape(len(message.rows), *output["columns"])
+        values = message.rows.values
+        if math.prod(output["columns"]) * len(values) == values.size:  # said before all rows of all outputs were known
+            values = values.reshape(len(values), *output["columns"])
         times = message.rows.times
         if not len(times) and output["time_mode"] == "framewise":
             times = times_of(self.clock, message.first_row, len(values))

@@ -15,14 +15,13 @@ const NUMBERS = { uint8: Uint8Array, float32: Float32Array, float64: Float64Arra
 
 /** Rows that come in, pooled more and more coarsely as they become many. */
 export class LiveColumns {
-  constructor(clock, bins) {
-    Object.assign(this, { clock, bins, rowsPerColumn: 1, next: 0 });
-    this.low = new Float32Array(MOST_COLUMNS * bins).fill(NaN);
-    this.high = this.low.slice();
+  constructor(clock) {
+    Object.assign(this, { clock, rowsPerColumn: 1, next: 0, bins: 0 });
   }
 
   /** Take rows; those that came before are passed over. */
   add({ first, count, values }) {
+    if (!this.bins) this.#begin(values.length / count);
     for (let row = Math.max(0, this.next - first); row < count; row++) {
       const place = this.#column(first + row) * this.bins;
       for (let bin = 0; bin < this.bins; bin++) this.#pool(place + bin, Number(values[row * this.bins + bin]));
@@ -38,6 +37,12 @@ export class LiveColumns {
     return [{ start_s, step_s: rowStep * rowsPerColumn, count, bins, low, high }];
   }
 
+  #begin(bins) {
+    this.bins = bins;
+    this.low = new Float32Array(MOST_COLUMNS * bins).fill(NaN);
+    this.high = this.low.slice();
+  }
+
   #column(row) {
     while (row >= MOST_COLUMNS * this.rowsPerColumn) this.#halve();
     return Math.floor(row / this.rowsPerColumn);
@@ -51,8 +56,7 @@ export class LiveColumns {
 
   #halve() {
     const { low, high, bins } = this;
-    this.low = new Float32Array(low.length).fill(NaN);
-    this.high = this.low.slice();
+    this.#begin(bins);
     this.rowsPerColumn *= 2;
     for (let column = 0; column < MOST_COLUMNS; column++) {
       for (let bin = 0; bin < bins; bin++) {

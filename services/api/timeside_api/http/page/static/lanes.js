@@ -74,13 +74,11 @@ export class Lane {
 export class LiveSource {
   constructor(kind, clock, outputs) {
     this.kind = kind;
-    this.parts = new Map(
-      outputs.map(({ index, shape }) => [index, kind === "marks" ? new LiveMarks() : new LiveColumns(clock, size(shape))]),
-    );
+    this.parts = new Map(outputs.map((each) => [each, kind === "marks" ? new LiveMarks() : new LiveColumns(clock)]));
   }
 
   add(rows) {
-    this.parts.get(rows.output)?.add(rows);
+    if (rows.count) this.parts.get(rows.output)?.add(rows);
   }
 
   read() {

@@ -64,10 +64,9 @@ export class Results {
     });
     if (this.#settled.has(result) || !known.length) return;
     const sources = plan(processor, known).map((facts) => {
-      const parts = facts.names.map((name) => known.find((each) => each.name === name));
-      const shapes = parts.map(({ index, row_shape }) => ({ index, shape: row_shape }));
+      const parts = facts.names.map((name) => known.find((each) => each.name === name).index);
       const lane = this.#lane(result, facts, "computing…");
-      return (lane.source = new LiveSource(facts.kind, clock, shapes));
+      return (lane.source = new LiveSource(facts.kind, clock, parts));
     });
     this.#live.set(`${run}/${index}`, sources);
   }
