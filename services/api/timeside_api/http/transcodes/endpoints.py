@@ -125,7 +125,7 @@ async def _relayed(
     try:
         async with asyncio.timeout(patience.left_s):
             first = await relay.read(0, PIECE_BYTES)
-        if first:
+        if first and relay.end is not End.BROKEN:
             return _Relayed(parts, relay, result, encoder, first)
     except TimeoutError:
         pass
