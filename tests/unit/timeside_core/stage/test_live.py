@@ -356,3 +356,30 @@ def test_segments_are_as_long_as_the_command_says_and_go_on_with_the_clock(
         np.testing.assert_array_equal(stored(store, found[0, begin])[0].values, each[0].values)
         np.testing.assert_allclose(stored(store, found[0, begin])[0].times, each[0].times + 20.0)
     assert isinstance(messages[-1], Ended)
+
+
+async def test_a_live_run_belongs_to_its_decoder(tmp_path: Path, settings: DecoderSettings) -> None:
+    """Who only analyses it does not keep it leased; a cancel of an earlier attempt does not reach it."""
+    quick = settings.model_copy(update={"lease_s": 0.3})
+    with station(send_and_stall(wav(tmp_path / "a.wav", noise(5)).read_bytes())) as server:
+        made = live_command(server.url, processors("level"))
+        command = Decode(run=made.run.model_copy(update={"attempt": 2}))
+        opened = quick.model_copy(update={"live_ports": str(server.server_port)})
+        async with (
+            memory_bus() as bus,
+            Collected(bus, PCM) as sent,
+            Collected(bus, topics.LEASE) as leases,
+            analyzer(bus, quick) as analyzing,
+            working(bus, [LIVE_STAGE], opened) as listening,
+        ):
+            await listen(bus, command)
+            await sent.until(lambda messages: any(each.kind is BlockKind.DATA for each in messages))
+            async with asyncio.timeout(10):
+                while not (analyzing.open_runs and listening.open_runs):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            await leases.until(lambda messages: sum(len(each.runs) for each in messages) > 5)
+            for said in (Cancel(run_id=command.run.run_id, attempt=1), Stop(run_id=command.run.run_id)):
+                await bus.publish(topics.CONTROL, encode(said), key=command.run.run_id.bytes)
+            await sent.until(lambda messages: messages[-1].kind is BlockKind.END, within_s=10)
+    assert {each.stage for each in leases.messages if each.runs} == {"decoder"}
+    assert BlockKind.CANCELLED not in {each.kind for each in sent.messages}
