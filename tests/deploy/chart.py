@@ -121,8 +121,17 @@ def _schemas(kubernetes: str) -> Any:
 
 
 def _custom(all_: Sequence[Object]) -> list[list[str]]:
-    script = Path(__file__).parent / "tools" / "validate.mjs"
-    command = [str(NODE), str(script), str(TOOLS / "node_modules")]
-    return json.loads(
-        subprocess.run(command, input=json.dumps(all_), capture_output=True, text=True, check=True).stdout
-    )
+    return _node("validate", all_)
+
+
+def wrong_promql(expressions: Sequence[str]) -> list[str]:
+    """Those that are no PromQL."""
+    return _node("promql", expressions)
+
+
+def _node(script: str, given: Sequence[Any]) -> Any:
+    command = [str(NODE), str(Path(__file__).parent / "tools" / f"{script}.mjs"), str(TOOLS / "node_modules")]
+    ended = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise ChartError(ended.stderr)
+    return json.loads(ended.stdout)

@@ -62,6 +62,10 @@ def test_only_metrics_that_exist_are_asked_for(metrics: set[str]) -> None:
     assert named - metrics == set()
 
 
+def test_what_is_asked_is_promql() -> None:
+    assert chart.wrong_promql([*_expressions(), "sum by (x (y)"]) == ["sum by (x (y)"]
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_an_alert_says_what_to_do(rule: chart.Object) -> None:
     assert rule["annotations"]["summary"]

@@ -286,7 +286,7 @@ def evicted(lab: Lab) -> None:
     check_once()
     assert attempt == "2", f"attempt {attempt}, strikes {strikes}"
     lab.say(
-        f"a node evicted the analyzer ({evicted_s:.0f} s after its folder was too full) in the middle of a run: done in "
+        f"a node evicted the analyzer ({evicted_s:.0f} s after its folder was too full) in mid-run: done in "
         f"attempt {attempt}, {asked.settled_at - began:.0f} s after; strikes {strikes}"
     )
 
