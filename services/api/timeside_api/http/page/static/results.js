@@ -54,8 +54,9 @@ export class Results {
     );
   }
 
-  /** A processor has started: its lanes are empty (again). */
-  open({ run, processor: index, result, clock, outputs }, results) {
+  /** A processor has started: its lanes are empty (again), unless it says it for who comes later. */
+  open({ run, processor: index, result, clock, outputs, rows }, results) {
+    if (this.#live.has(`${run}/${index}`) && rows?.some(Boolean)) return;
     const { processor } = results.find((each) => each.id === result) ?? {};
     const declared = this.processors.get(processor)?.outputs ?? [];
     const known = outputs.flatMap((each, index) => {
