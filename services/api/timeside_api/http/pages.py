@@ -15,7 +15,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar, get_args
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field, PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 from sqlalchemy import DateTime, Select, bindparam, func, select, tuple_, union
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -108,20 +108,13 @@ class Turn:
 
     cursor: str | None
     limit: int
-    orders: Orders | None = None
+    orders: Orders
     sort: str = f"-{CREATED}"
     fields: tuple[str, ...] = ()
     wants_count: bool = False
     path: str = ""
     query: tuple[tuple[str, str], ...] = ()
     response: Response | None = None
-
-    async def rows(
-        self, session: AsyncSession, statement: Select[Row], id_column: Any
-    ) -> tuple[Sequence[Row], str | None]:
-        """The rows of a statement that are on it, newest first, and the cursor of the next."""
-        found = await self._found(session, statement, Orders(id_column))
-        return found.rows, found.next_cursor
 
     async def found(
         self, session: AsyncSession, statement: Select[Row], parts: Sequence[Select[Row]] = ()
@@ -130,17 +123,13 @@ class Turn:
 
         `parts` have the same rows together, and can each be read in order where the whole cannot.
         """
-        if self.orders is None:
-            raise TypeError("a page without orders has rows only")
-        found = await self._found(session, statement, self.orders, parts)
+        found = await self._found(session, statement, parts)
         if self.response is not None and (links := self._links(found)):
             self.response.headers["Link"] = ", ".join(links)
         return found
 
-    async def _found(
-        self, session: AsyncSession, statement: Select[Row], orders: Orders, parts: Sequence[Select[Row]] = ()
-    ) -> Found[Row]:
-        columns = orders.columns(self.sort)
+    async def _found(self, session: AsyncSession, statement: Select[Row], parts: Sequence[Select[Row]]) -> Found[Row]:
+        orders, columns = self.orders, self.orders.columns(self.sort)
         cursor = None if self.cursor is None else _cursor(self.cursor, self.sort, columns)
         is_backward = cursor is not None and cursor.is_backward
         is_descending = self.sort.startswith("-") != is_backward
@@ -186,14 +175,6 @@ _Cursor = Annotated[
     str | None, Query(max_length=4096, description="`next_cursor` or `prev_cursor` of a page of the same list.")
 ]
 _Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most items on the page.")]
-
-
-def turn(cursor: _Cursor = None, limit: _Limit = 50) -> Turn:
-    """The page that is asked for, of a list that has one order."""
-    return Turn(cursor=cursor, limit=limit)
-
-
-PageOf = Annotated[Turn, Depends(turn)]
 
 
 def turning(orders: Orders) -> Callable[..., Turn]:

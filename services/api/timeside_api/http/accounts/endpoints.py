@@ -1,9 +1,10 @@
 """`/v1/auth`, `/v1/me`, `/v1/api-keys`, `/v1/stream-tickets`."""
 
 import time
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from timeside_api import quotas
 from timeside_api.http.access import CallerOf
@@ -23,7 +24,7 @@ from timeside_api.http.accounts.schemas import (
 )
 from timeside_api.http.accounts.tokens import KEY_PREFIX, fresh_secret
 from timeside_api.http.openapi import errors
-from timeside_api.http.pages import Page, PageOf
+from timeside_api.http.pages import Orders, Page, Turn, turning
 from timeside_api.http.platform import Platform, PlatformOf, Session
 from timeside_api.http.problems import Problem, not_found, unauthorized
 from timeside_api.http.trail import Trail, TrailOf
@@ -31,6 +32,7 @@ from timeside_api.identity import Account, ApiKey, SignIn
 from timeside_core.ids import uuid7
 
 router = APIRouter(tags=["accounts"])
+KeysTurnOf = Annotated[Turn, Depends(turning(Orders(ApiKey.id)))]
 
 
 @router.post("/auth/token", operation_id="token_create", responses=errors(403, 429))
@@ -108,10 +110,10 @@ async def me_usage(caller: CallerOf, session: Session, parts: PlatformOf) -> Usa
 
 
 @router.get("/api-keys", operation_id="api_keys_list")
-async def api_keys_list(caller: CallerOf, session: Session, turn: PageOf) -> Page[KeyOut]:
+async def api_keys_list(caller: CallerOf, session: Session, turn: KeysTurnOf) -> Page[KeyOut]:
     """List my API keys."""
-    found, next_cursor = await turn.rows(session, repository.keys(caller.id), ApiKey.id)
-    return Page(items=[KeyOut.of(each) for each in found], next_cursor=next_cursor)
+    found = await turn.found(session, repository.keys(caller.id))
+    return Page[KeyOut].of(found, [KeyOut.of(each) for each in found.rows])
 
 
 @router.post("/api-keys", operation_id="api_key_create", status_code=201)

@@ -1,8 +1,9 @@
 """`/v1/accounts`, for administrators: who may come in, as whom, and how much they may have."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,20 +21,21 @@ from timeside_api.http.accounts.schemas import (
     UsageOut,
 )
 from timeside_api.http.openapi import errors
-from timeside_api.http.pages import Page, PageOf
+from timeside_api.http.pages import Orders, Page, Turn, turning
 from timeside_api.http.platform import PlatformOf, Session
 from timeside_api.http.problems import Problem, not_found
 from timeside_api.http.trail import TrailOf
 from timeside_api.identity import Account
 
 router = APIRouter(prefix="/accounts", tags=["accounts"])
+TurnOf = Annotated[Turn, Depends(turning(Orders(Account.id)))]
 
 
 @router.get("", operation_id="accounts_list", responses=errors(403))
-async def accounts_list(admin: AdminOf, session: Session, turn: PageOf) -> Page[AccountOut]:
+async def accounts_list(admin: AdminOf, session: Session, turn: TurnOf) -> Page[AccountOut]:
     """List all accounts."""
-    found, next_cursor = await turn.rows(session, select(Account), Account.id)
-    return Page(items=[AccountOut.of(each) for each in found], next_cursor=next_cursor)
+    found = await turn.found(session, select(Account))
+    return Page[AccountOut].of(found, [AccountOut.of(each) for each in found.rows])
 
 
 @router.post("", operation_id="account_create", status_code=201, responses=errors(403, 409, 429))

@@ -30,7 +30,7 @@ from timeside_api.http.annotations.schemas import (
 )
 from timeside_api.http.etags import UNCHANGED, TagOf
 from timeside_api.http.openapi import errors
-from timeside_api.http.pages import Orders, Page, PageOf, Turn
+from timeside_api.http.pages import Orders, Page, Turn, turning
 from timeside_api.http.platform import Platform, PlatformOf, Session
 from timeside_api.http.problems import Problem
 from timeside_api.http.results import repository as results
@@ -39,6 +39,7 @@ from timeside_api.sharing import Level
 from timeside_core.errors import FormatError
 
 router = APIRouter(tags=["annotations"])
+TracksTurnOf = Annotated[Turn, Depends(turning(Orders(AnnotationTrack.id)))]
 
 MAX_PAGE = 5000
 _IN_TIME = Orders(Annotation.id, {"start_s": Annotation.start_s}, default="start_s")
@@ -97,12 +98,12 @@ async def track_from_result(
 
 
 @router.get("/annotation-tracks", operation_id="tracks_list", responses=errors(404))
-async def tracks_list(item_id: UUID, caller: CallerOf, session: Session, turn: PageOf) -> Page[TrackOut]:
+async def tracks_list(item_id: UUID, caller: CallerOf, session: Session, turn: TracksTurnOf) -> Page[TrackOut]:
     """List the tracks of an item."""
     await ownership.get(session, caller, Item, item_id)
     wanted = repository.visible(caller).where(AnnotationTrack.item_id == item_id)
-    found, next_cursor = await turn.rows(session, wanted, AnnotationTrack.id)
-    return Page(items=[TrackOut.of(each) for each in found], next_cursor=next_cursor)
+    found = await turn.found(session, wanted)
+    return Page[TrackOut].of(found, [TrackOut.of(each) for each in found.rows])
 
 
 @router.get("/annotation-tracks/{track_id}", operation_id="track_get", responses={**UNCHANGED, **errors(404)})

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 from sqlalchemy import select
 
@@ -11,10 +11,11 @@ from timeside_api.audit import AuditEntry
 from timeside_api.http.access import AdminOf
 from timeside_api.http.audit.schemas import AuditOut
 from timeside_api.http.openapi import errors
-from timeside_api.http.pages import Page, PageOf
+from timeside_api.http.pages import Orders, Page, Turn, turning
 from timeside_api.http.platform import Session
 
 router = APIRouter(prefix="/audit", tags=["audit"])
+TurnOf = Annotated[Turn, Depends(turning(Orders(AuditEntry.id)))]
 
 _Text = Annotated[str | None, Query(max_length=200)]
 _Time = Annotated[AwareDatetime | None, Query()]
@@ -24,7 +25,7 @@ _Time = Annotated[AwareDatetime | None, Query()]
 async def audit_list(
     admin: AdminOf,
     session: Session,
-    turn: PageOf,
+    turn: TurnOf,
     action: _Text = None,
     actor_id: UUID | None = None,
     subject: _Text = None,
@@ -45,5 +46,5 @@ async def audit_list(
         wanted = wanted.where(AuditEntry.created_at >= since)
     if until is not None:
         wanted = wanted.where(AuditEntry.created_at < until)
-    found, next_cursor = await turn.rows(session, wanted, AuditEntry.id)
-    return Page(items=[AuditOut.of(each) for each in found], next_cursor=next_cursor)
+    found = await turn.found(session, wanted)
+    return Page[AuditOut].of(found, [AuditOut.of(each) for each in found.rows])

@@ -25,7 +25,7 @@ from timeside_api.http.imports.schemas import (
 )
 from timeside_api.http.media.body import Chunks
 from timeside_api.http.openapi import errors
-from timeside_api.http.pages import Orders, Page, PageOf, Turn, turning
+from timeside_api.http.pages import Orders, Page, Turn, turning
 from timeside_api.http.platform import Platform, PlatformOf, Session
 from timeside_api.http.problems import Problem, invalid
 from timeside_api.imports import Import, ImportKind, ImportRow, RowState, Source
@@ -37,6 +37,7 @@ from timeside_core.fetch.urls import vetted_url
 
 router = APIRouter(prefix="/imports", tags=["imports"])
 
+TurnOf = Annotated[Turn, Depends(turning(Orders(Import.id)))]
 ROWS = Orders(ImportRow.id, {"place": ImportRow.place}, default="place")
 _CSV: dict[str, Any] = {
     "requestBody": {
@@ -101,10 +102,10 @@ async def import_csv(
 
 
 @router.get("", operation_id="imports_list")
-async def imports_list(caller: CallerOf, session: Session, turn: PageOf) -> Page[ImportOut]:
+async def imports_list(caller: CallerOf, session: Session, turn: TurnOf) -> Page[ImportOut]:
     """List my imports."""
-    found, next_cursor = await turn.rows(session, select(Import).where(Import.owner_id == caller.id), Import.id)
-    return Page(items=await _out(session, found), next_cursor=next_cursor)
+    found = await turn.found(session, select(Import).where(Import.owner_id == caller.id))
+    return Page[ImportOut].of(found, await _out(session, found.rows))
 
 
 @router.get("/{import_id}", operation_id="import_get", responses=errors(404))

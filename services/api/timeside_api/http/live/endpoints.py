@@ -4,14 +4,14 @@ import asyncio
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from timeside_api import listening
 from timeside_api.http.access import CallerOf
 from timeside_api.http.live import repository
 from timeside_api.http.live.schemas import LiveOut, LiveWithTracks, NewLive, SegmentOut
 from timeside_api.http.openapi import errors
-from timeside_api.http.pages import Page, PageOf
+from timeside_api.http.pages import Orders, Page, Turn, turning
 from timeside_api.http.platform import PlatformOf, Session
 from timeside_api.http.problems import Problem, invalid
 from timeside_api.http.processors import repository as processors
@@ -24,6 +24,8 @@ from timeside_core.errors import FetchError, ParameterError
 from timeside_core.fetch.urls import vetted_url
 
 router = APIRouter(prefix="/live", tags=["live"])
+TurnOf = Annotated[Turn, Depends(turning(Orders(LiveSession.id)))]
+SegmentsTurnOf = Annotated[Turn, Depends(turning(Orders(LiveSegment.result_id)))]
 
 
 @router.post("", operation_id="live_create", status_code=202, responses=errors(409))
@@ -48,10 +50,10 @@ async def live_create(
 
 
 @router.get("", operation_id="live_list")
-async def live_list(caller: CallerOf, session: Session, turn: PageOf) -> Page[LiveOut]:
+async def live_list(caller: CallerOf, session: Session, turn: TurnOf) -> Page[LiveOut]:
     """List my live sessions."""
-    found, next_cursor = await turn.rows(session, repository.owned(caller), LiveSession.id)
-    return Page(items=await repository.out(session, found), next_cursor=next_cursor)
+    found = await turn.found(session, repository.owned(caller))
+    return Page[LiveOut].of(found, await repository.out(session, found.rows))
 
 
 @router.get("/{live_id}", operation_id="live_get", responses=errors(404))
@@ -65,7 +67,7 @@ async def live_segments(
     live_id: UUID,
     caller: CallerOf,
     session: Session,
-    turn: PageOf,
+    turn: SegmentsTurnOf,
     track: Annotated[UUID | None, Query(description="Of this track only: its `result_id`.")] = None,
 ) -> Page[SegmentOut]:
     """Segments that are over, the newest first.
@@ -73,8 +75,8 @@ async def live_segments(
     Where nothing was heard, between two attempts, segments are missing.
     """
     live = await repository.get(session, caller, live_id)
-    found, next_cursor = await turn.rows(session, repository.segments(live, track), LiveSegment.result_id)
-    return Page(items=await repository.segments_out(session, live, found), next_cursor=next_cursor)
+    found = await turn.found(session, repository.segments(live, track))
+    return Page[SegmentOut].of(found, await repository.segments_out(session, live, found.rows))
 
 
 @router.post("/{live_id}:stop", operation_id="live_stop", responses=errors(403, 404))

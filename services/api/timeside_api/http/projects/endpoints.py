@@ -1,16 +1,16 @@
 """`/v1/projects`."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from timeside_api import events
 from timeside_api.http import ownership, things
 from timeside_api.http.access import CallerOf
 from timeside_api.http.etags import UNCHANGED, TagOf
 from timeside_api.http.openapi import errors
-from timeside_api.http.pages import Page, PageOf
+from timeside_api.http.pages import Orders, Page, Turn, turning
 from timeside_api.http.platform import Session
 from timeside_api.http.problems import Problem, not_found
 from timeside_api.http.projects import repository
@@ -28,6 +28,7 @@ from timeside_api.models import Project
 from timeside_api.sharing import Level
 
 router = APIRouter(prefix="/projects", tags=["projects"])
+TurnOf = Annotated[Turn, Depends(turning(Orders(Project.id)))]
 
 
 @router.post("", operation_id="project_create", status_code=201)
@@ -40,10 +41,10 @@ async def project_create(body: NewProject, caller: CallerOf, session: Session, r
 
 
 @router.get("", operation_id="projects_list")
-async def projects_list(caller: CallerOf, session: Session, turn: PageOf) -> Page[ProjectOut]:
+async def projects_list(caller: CallerOf, session: Session, turn: TurnOf) -> Page[ProjectOut]:
     """List the projects that I have made, or am in."""
-    found, next_cursor = await turn.rows(session, repository.mine(caller), Project.id)
-    return Page(items=[ProjectOut.of(each) for each in found], next_cursor=next_cursor)
+    found = await turn.found(session, repository.mine(caller))
+    return Page[ProjectOut].of(found, [ProjectOut.of(each) for each in found.rows])
 
 
 @router.get("/{project_id}", operation_id="project_get", responses={**UNCHANGED, **errors(404)})

@@ -4,13 +4,13 @@ import gzip
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from timeside_api.http.access import CallerOf
 from timeside_api.http.items import repository as items
 from timeside_api.http.media.sending import FOR_EVER, StoredFile, is_fresh, send
 from timeside_api.http.openapi import errors
-from timeside_api.http.pages import Page, PageOf
+from timeside_api.http.pages import Orders, Page, Turn, turning
 from timeside_api.http.platform import PlatformOf, Session
 from timeside_api.http.problems import Problem, not_found
 from timeside_api.http.processors.schemas import output_path
@@ -24,6 +24,7 @@ from timeside_core.pyramid import TILE_ROWS, WAVEFORM_ROWS
 from timeside_core.store import StoredResult
 
 router = APIRouter(prefix="/results", tags=["results"])
+TurnOf = Annotated[Turn, Depends(turning(Orders(Result.id)))]
 
 OutputName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,63}$", description="`result` where there is but one.")]
 Row = Annotated[int, Query(ge=0, le=1 << 53)]
@@ -49,7 +50,7 @@ async def results_list(
     item_id: UUID,
     caller: CallerOf,
     session: Session,
-    turn: PageOf,
+    turn: TurnOf,
     processor: Annotated[str | None, Query(pattern=r"^[a-z][a-z0-9_]{0,63}$")] = None,
 ) -> Page[ResultOfTask]:
     """List results of an item."""
@@ -57,8 +58,8 @@ async def results_list(
     wanted = repository.readable(caller).where(Result.media_sha256 == item.media_sha256)
     if processor is not None:
         wanted = wanted.where(Result.processor == processor)
-    found, next_cursor = await turn.rows(session, wanted, Result.id)
-    return Page(items=[ResultOfTask.of(each) for each in found], next_cursor=next_cursor)
+    found = await turn.found(session, wanted)
+    return Page[ResultOfTask].of(found, [ResultOfTask.of(each) for each in found.rows])
 
 
 @router.get("/{result_id}", operation_id="result_get", responses=errors(404))

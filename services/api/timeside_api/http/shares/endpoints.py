@@ -3,13 +3,13 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 
 from timeside_api import events
 from timeside_api.http import things
 from timeside_api.http.access import CallerOf
 from timeside_api.http.openapi import errors
-from timeside_api.http.pages import Page, PageOf
+from timeside_api.http.pages import Orders, Page, Turn, turning
 from timeside_api.http.platform import Session
 from timeside_api.http.problems import Problem
 from timeside_api.http.shares import repository
@@ -18,6 +18,7 @@ from timeside_api.http.trail import TrailOf
 from timeside_api.sharing import Grant, Level
 
 router = APIRouter(prefix="/shares", tags=["shares"])
+TurnOf = Annotated[Turn, Depends(turning(Orders(Grant.thing_id)))]
 
 _KIND = r"^[a-z][a-z_]{0,63}$"
 
@@ -49,10 +50,10 @@ async def shares_list(
 
 
 @router.get("/received", operation_id="shares_received")
-async def shares_received(caller: CallerOf, session: Session, turn: PageOf) -> Page[ShareOut]:
+async def shares_received(caller: CallerOf, session: Session, turn: TurnOf) -> Page[ShareOut]:
     """What is shared with me."""
-    found, next_cursor = await turn.rows(session, repository.received(caller), Grant.thing_id)
-    return Page(items=[repository.out(each, caller.name) for each in found], next_cursor=next_cursor)
+    found = await turn.found(session, repository.received(caller))
+    return Page[ShareOut].of(found, [repository.out(each, caller.name) for each in found.rows])
 
 
 @router.delete("/{kind}/{thing_id}/{account}", operation_id="share_delete", status_code=204, responses=errors(403, 404))

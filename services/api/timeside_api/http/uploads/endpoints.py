@@ -13,7 +13,7 @@ from timeside_api.http.access import CallerOf
 from timeside_api.http.items import repository as items
 from timeside_api.http.media.body import too_large
 from timeside_api.http.openapi import errors
-from timeside_api.http.pages import Page, PageOf
+from timeside_api.http.pages import Orders, Page, Turn, turning
 from timeside_api.http.platform import Platform, PlatformOf, Session
 from timeside_api.http.problems import CHECKSUM_MISMATCH, Problem, invalid
 from timeside_api.http.uploads import repository, tus
@@ -27,6 +27,7 @@ from timeside_api.sharing import Level
 from timeside_api.uploads import Upload, UploadState
 
 router = APIRouter(prefix="/uploads", tags=["uploads"])
+TurnOf = Annotated[Turn, Depends(turning(Orders(Upload.id)))]
 _SPOKEN = [Depends(tus.check_version)]
 _BYTES: dict[str, Any] = {"requestBody": {"content": {tus.MEDIA_TYPE: {}}}}
 _OFFSET = {"Upload-Offset": {"description": "Bytes that are kept.", "schema": {"type": "integer"}}}
@@ -108,10 +109,10 @@ async def upload_create(
 
 
 @router.get("", operation_id="uploads_list")
-async def uploads_list(caller: CallerOf, session: Session, turn: PageOf) -> Page[UploadOut]:
+async def uploads_list(caller: CallerOf, session: Session, turn: TurnOf) -> Page[UploadOut]:
     """List my uploads."""
-    found, next_cursor = await turn.rows(session, select(Upload).where(Upload.owner_id == caller.id), Upload.id)
-    return Page(items=[UploadOut.of(each) for each in found], next_cursor=next_cursor)
+    found = await turn.found(session, select(Upload).where(Upload.owner_id == caller.id))
+    return Page[UploadOut].of(found, [UploadOut.of(each) for each in found.rows])
 
 
 @router.get("/{upload_id}", operation_id="upload_get", responses=errors(404))
