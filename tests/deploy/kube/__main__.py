@@ -2,8 +2,9 @@
 
     python -m tests.deploy.kube [--out FOLDER] [STEP…]
 
-It needs kubectl, a current kubeconfig with KEDA and a metrics server, the images of `values.yaml` on the node, and a
-node whose address can be reached. Each step says what it saw, with figures; the first that sees something else ends it.
+It needs kubectl, a current kubeconfig with KEDA and a metrics server, the images (tag IMAGE_TAG, `dev`) on the node,
+and a node whose address can be reached. Each step says what it saw, with figures; the first that sees something else
+ends it.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """kubectl and helm on the cluster of the current kubeconfig, and what it tells."""
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from tests.deploy.chart import CHART, TOOLS
 
 HERE = Path(__file__).parent
 NAMESPACE, DATA, RELEASE = "timeside", "timeside-data", "timeside"
+IMAGE_TAG = os.environ.get("IMAGE_TAG", "dev")
 LIMIT_S = 600.0
 
 
@@ -37,7 +39,7 @@ def install(*sets: str) -> float:
     """Install or upgrade the chart, and wait until all is ready; the seconds that took."""
     began = time.monotonic()
     arguments = [argument for each in sets for argument in ("--set", each)]
-    values = ("--values", str(HERE / "values.yaml"))
+    values = ("--values", str(HERE / "values.yaml"), "--set", f"image.tag={IMAGE_TAG}")
     helm("upgrade", "--install", RELEASE, str(CHART), *values, "--wait", "--timeout", "8m", *arguments)
     return time.monotonic() - began
 
