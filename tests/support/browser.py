@@ -69,6 +69,7 @@ async def browsing(url: str, folder: Path, **options: Any) -> AsyncGenerator[Bro
     async with async_playwright() as driver:
         program = await driver.chromium.launch(executable_path=chromium(), args=[*_FLAGS])
         context = await program.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        context.set_default_timeout(60_000)
         page = await context.new_page()
         browser = Browser(page, folder)
         page.on("console", lambda said: browser.errors.append(said.text) if said.type == "error" else None)

@@ -21,7 +21,7 @@ from timeside.client import ApiError, Client, ResultError, ResultRows, Unreachab
 from timeside_core import Array, get_processor
 from timeside_decoder.file import FileDecoder
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]  # machines may be busy
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "docs/examples"

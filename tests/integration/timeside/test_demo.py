@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]  # machines may be busy
 
 STARTS = {
     "pitch.csv": b"result,time_s",
@@ -44,9 +44,7 @@ def test_what_it_prints_runs_and_a_second_time_too(tmp_path: Path):
         check_the_commands(said, tmp_path)
         process.send_signal(signal.SIGINT)
         assert process.wait(90) == 0
-    again = subprocess.run(
-        command(tmp_path), env=environ(ONCE="1"), capture_output=True, text=True, check=False, timeout=180
-    )
+    again = subprocess.run(command(tmp_path), env=environ(ONCE="1"), capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert item(again.stdout) == item(said)  # the recording is not added twice
     assert "Traceback" not in again.stderr
@@ -73,7 +71,7 @@ def check_the_commands(said: str, folder: Path) -> None:
 
 def test_a_start_that_fails_is_told_in_a_line(tmp_path: Path):
     done = subprocess.run(
-        [*command(tmp_path)[:-1], "70000"], env=environ(), capture_output=True, text=True, check=False, timeout=180
+        [*command(tmp_path)[:-1], "70000"], env=environ(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert "timeside up did not start" in done.stderr

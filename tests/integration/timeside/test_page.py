@@ -17,12 +17,12 @@ from tests.support.up import Platform, up
 
 from timeside.sample import SAMPLERATE, synthesize
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]  # machines may be busy
 
-expect.set_options(timeout=30_000)  # machines may be busy
+expect.set_options(timeout=60_000)
 
 PASSWORD = "a password of the test"
-DONE_MS = 120_000
+DONE_MS = 300_000
 DARK = {"color_scheme": "dark"}
 SMALL = {"viewport": {"width": 390, "height": 844}}
 WATCH = """(lane) => {
