@@ -11,6 +11,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import BaseModel
 
 from timeside_api.http.access import Caller, still
+from timeside_api.http.looks import look
 from timeside_api.http.platform import Platform, platform
 from timeside_api.http.problems import Problem, busy
 from timeside_api.metrics import STREAMS
@@ -71,9 +72,8 @@ async def _kept_alive(parts: Platform, caller: Caller, messages: AsyncIterator[b
                 yield each or KEEPALIVE_COMMENT
                 said_at = now()
             if now() - checked_at > parts.settings.stream_recheck_s:
-                async with parts.database.transaction() as session:
-                    if not await still(session, caller):
-                        return
+                if not await look(parts, lambda session: still(session, caller)):
+                    return
                 checked_at = now()
     except Problem:
         return

@@ -4,11 +4,14 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from timeside_api.annotations import topic
 from timeside_api.http.access import Caller
 from timeside_api.http.annotations import repository
 from timeside_api.http.annotations.schemas import ChangeOut, TrackOut
 from timeside_api.http.changes import pause
+from timeside_api.http.looks import look
 from timeside_api.http.platform import Platform
 
 
@@ -28,12 +31,16 @@ async def follow(parts: Platform, caller: Caller, track_id: UUID, since: int | N
     """
     with parts.changes.watch(topic(track_id)) as changed:
         while True:
-            async with parts.database.transaction() as session:
-                track = await repository.get(session, caller, track_id)
-                since = track.revision if since is None else since
-                found = await repository.changes(session, track, since)
-            yield Look(TrackOut.of(track), [ChangeOut.of(each) for each in found])
-            if found:
-                since = found[-1].revision
+            seen = await look(parts, lambda session, since=since: _look(session, caller, track_id, since))
+            yield seen
+            if seen.changes:
+                since = seen.changes[-1].revision
             else:
+                since = seen.track.revision if since is None else since
                 await pause(changed, parts.settings.stream_check_s)
+
+
+async def _look(session: AsyncSession, caller: Caller, track_id: UUID, since: int | None) -> Look:
+    track = await repository.get(session, caller, track_id)
+    found = await repository.changes(session, track, track.revision if since is None else since)
+    return Look(TrackOut.of(track), [ChangeOut.of(each) for each in found])

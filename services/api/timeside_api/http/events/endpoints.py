@@ -11,6 +11,7 @@ from timeside_api.http.access import Caller, CallerOf
 from timeside_api.http.changes import pause
 from timeside_api.http.events import repository
 from timeside_api.http.events.schemas import EventList, EventOut
+from timeside_api.http.looks import look
 from timeside_api.http.openapi import errors
 from timeside_api.http.platform import Platform, PlatformOf, Session
 
@@ -68,8 +69,9 @@ async def events_stream(
 async def _messages(parts: Platform, caller: Caller, seen: int, kind: str | None) -> AsyncGenerator[bytes]:
     with parts.changes.watch(TOPIC) as changed:
         while True:
-            async with parts.database.transaction() as session:
-                found = await repository.after(session, caller, seen, kind, MAX_EVENTS)
+            found = await look(
+                parts, lambda session, seen=seen: repository.after(session, caller, seen, kind, MAX_EVENTS)
+            )
             for each in found:
                 yield sse.message(each.kind, each.id, EventOut.of(each))
                 seen = each.id
