@@ -14,6 +14,7 @@ from timeside_api.http.access import Caller
 from timeside_api.http.collected import check_seen
 from timeside_api.http.experiences import repository as experiences
 from timeside_api.http.items import repository as items
+from timeside_api.http.items.filters import ItemFilter
 from timeside_api.http.pages import Orders
 from timeside_api.http.selections import repository as selections
 from timeside_api.http.tasks.schemas import NewTask, ResultOfTask, TaskOut, TaskWithResults
@@ -51,13 +52,13 @@ async def asked(session: AsyncSession, caller: Caller, body: NewTask) -> Sequenc
 
 async def about(session: AsyncSession, caller: Caller, body: NewTask) -> Select[Item]:
     """Items that it is about, of those that the caller may see."""
+    if body.item_id is not None:
+        item = await items.get(session, caller, body.item_id)
+        return select(Item).where(Item.id == item.id)
     if body.selection_id is not None:
         selection = await ownership.get(session, caller, Selection, body.selection_id)
         return await selections.items(session, caller, selection)
-    if body.filter is not None:
-        return items.found(caller, body.filter)
-    item = await items.get(session, caller, body.item_id) if body.item_id else None
-    return select(Item).where(Item.id == (item and item.id))
+    return items.found(caller, body.filter or ItemFilter())
 
 
 def runs(task_id: UUID, state: RunState | None) -> Select[Run]:
