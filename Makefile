@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= out
 PORT ?= 8000
 
-.PHONY: help venv run demo test check conveyor chaos soak bench lock clean deploy-tools manifests check-deploy test-compose test-kube node-tools
+.PHONY: help venv run demo test check conveyor chaos soak bench lock clean deploy-tools manifests check-deploy test-compose test-kube node-tools fuzz openapi
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,6 +64,9 @@ chaos: venv  ## N=1000 runs through the services while KILLS=200 processes are k
 
 openapi: venv  ## Write docs/openapi.json, unless it would break clients of the one there.
 	@$(BIN)/python -m tests.support.breaking
+
+fuzz: venv  ## Requests drawn from the OpenAPI document, valid and not, for SECONDS=900 (SEED=440).
+	@$(BIN)/python -m tests.support.fuzz --seconds $(or $(SECONDS),900) --seed $(or $(SEED),440)
 
 soak: venv  ## Cut N=1000 streams and uploads at random; each goes on exactly where it was.
 	@TIMESIDE_TEST_CUTS=$(or $(N),1000) $(BIN)/python -m pytest -q -n 0 tests/integration/timeside_api/http/test_cuts.py
