@@ -61,7 +61,7 @@ class ItemPage {
     else this.player.note.textContent = "Browsers do not play this format exactly: Play makes a copy first, in Opus.";
     for (let cursor = ""; cursor !== null; ) {
       const page = await get(`v1/results?item_id=${id}&limit=200${cursor && `&cursor=${cursor}`}`);
-      await Promise.all(page.items.map((each) => this.results.settle(each)));
+      await this.#settle(page.items);
       cursor = page.next_cursor;
     }
     const { items } = await get("v1/tasks?state=running&limit=200");
@@ -92,7 +92,7 @@ class ItemPage {
         if (message.op === "opened") this.results.open(message, results);
         else if (message.op === "rows") this.results.rows(message);
         else if (message.op === "progress") this.#progress(message, done, bar, words);
-        else if (message.op === "snapshot" || message.op === "end") await Promise.all(results.map((each) => this.results.settle(each)));
+        else if (message.op === "snapshot" || message.op === "end") await this.#settle(results);
         if (message.op === "end") announce(`The analysis is ${message.task.state}.`);
       }
     } catch (error) {
@@ -100,6 +100,12 @@ class ItemPage {
     } finally {
       line.remove();
     }
+  }
+
+  /** Show results that have come to their end; one that cannot be read hides no other. */
+  async #settle(results) {
+    for (const each of await Promise.allSettled(results.map((result) => this.results.settle(result))))
+      if (each.reason && !this.signal.aborted) this.#say(each.reason);
   }
 
   #progress({ run, stage, samples_done, samples }, done, bar, words) {

@@ -41,10 +41,11 @@ export class Lane {
     this.range = h("span", { class: "range" });
     this.canvas = h("canvas", { class: facts.kind, "aria-hidden": "true" });
     this.state = h("span", { class: "state" });
+    this.problem = h("span", { class: "state" });
     this.element = h(
       "section",
       { class: "lane", "aria-label": facts.title, "data-lane": facts.title },
-      h("h3", {}, facts.title, this.state, this.range),
+      h("h3", {}, facts.title, this.state, this.problem, this.range),
       this.canvas,
     );
     this.source = null;
@@ -55,8 +56,10 @@ export class Lane {
   async draw(view) {
     if (!this.source || !this.canvas.clientWidth) return;
     const drawing = ++this.drawing;
-    const found = await this.source.read(view, Math.round(this.canvas.clientWidth * devicePixelRatio));
-    if (drawing !== this.drawing) return; // another view was asked for meanwhile
+    const { source } = this;
+    const found = await source.read(view, Math.round(this.canvas.clientWidth * devicePixelRatio));
+    if (drawing !== this.drawing || source !== this.source) return; // something else was asked for meanwhile
+    this.problem.textContent = "";
     const context = draw.prepared(this.canvas);
     const { kind, unit, labels, isLevel } = this.facts;
     if (kind === "waveform") draw.waveform(context, view, found);

@@ -1,6 +1,9 @@
 /** Who is signed in, and requests on their behalf. The refresh token is kept for this tab only. */
 
 const KEPT = "timeside.refresh";
+const NOT_NOW = [429, 503]; // had no effect, and may be asked again
+const MOST_TRIES = 8;
+const LONGEST_WAIT_S = 10;
 let access = null;
 let refreshing = null;
 
@@ -41,8 +44,8 @@ export async function request(path, { method = "GET", json, signal } = {}) {
       headers: { ...(access && { Authorization: `Bearer ${access}` }), ...(json && { "Content-Type": "application/json" }) },
       body: json && JSON.stringify(json),
     });
-  let answer = await reached(send);
-  if (answer.status === 401 && (await resume())) answer = await reached(send);
+  let answer = await patiently(send);
+  if (answer.status === 401 && (await resume())) answer = await patiently(send);
   if (answer.status === 401 && access) forget();
   if (!answer.ok) throw new Problem(answer.status, await answer.json().catch(() => ({})));
   return answer;
@@ -71,6 +74,16 @@ export async function upload(path, file, tell) {
     );
     sending.send(file);
   });
+}
+
+/** Asks again where the server has no time now, after as long as it says. */
+async function patiently(send) {
+  for (let tries = 1; ; tries++) {
+    const answer = await reached(send);
+    if (!NOT_NOW.includes(answer.status) || tries === MOST_TRIES) return answer;
+    const wait_s = Math.min(LONGEST_WAIT_S, Number(answer.headers.get("Retry-After")) || 1);
+    await new Promise((go) => setTimeout(go, 1000 * wait_s));
+  }
 }
 
 async function reached(send) {

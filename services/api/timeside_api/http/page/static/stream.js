@@ -23,7 +23,7 @@ export async function* follow(task, signal) {
         if (message.op === "end") return;
       }
     } catch (error) {
-      if (error.isFinal || error.status) throw error;
+      if (error.isFinal || (error.status && error.status < 500)) throw error; // else the server is away
     }
     await new Promise((go) => setTimeout(go, RETRY_MS));
   }

@@ -72,7 +72,7 @@ export class Timeline {
     this.#due = false;
     draw.ruler(draw.prepared(this.ruler), this.view, clock);
     this.move(this.position);
-    for (const lane of this.#lanes) lane.draw(this.view).catch((error) => (lane.state.textContent = error.message));
+    for (const lane of this.#lanes) lane.draw(this.view).catch((error) => (lane.problem.textContent = error.message));
   }
 
   /** Put the playhead at a time, and follow it with the view where it has left it. */
