@@ -1,5 +1,6 @@
 """A client of the platform that asks in its own way, and looks at all that comes of it."""
 
+import contextlib
 import random
 import tempfile
 import threading
@@ -41,7 +42,7 @@ class Client:
 
     def __init__(self, url: Callable[[], str]) -> None:
         """`url` is asked again after a failure: a container that was made anew has another port."""
-        self._url, self._key = url, ""
+        self._url, self.key = url, ""
         self._http = httpx.Client(base_url=url(), timeout=60)
         self.again = 0
         """Requests that had to be sent again."""
@@ -51,7 +52,7 @@ class Client:
         body = {"name": name, "password": temporary, "new_password": PASSWORD}
         pair = self._http.post("/v1/auth/password", json=body).raise_for_status().json()
         bearer = {"Authorization": f"Bearer {pair['access_token']}"}
-        self._key = (
+        self.key = (
             self._http.post("/v1/api-keys", json={"name": "tests"}, headers=bearer).raise_for_status().json()["key"]
         )
 
@@ -60,7 +61,7 @@ class Client:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                headers = {"Authorization": f"Bearer {self._key}"}
+                headers = {"Authorization": f"Bearer {self.key}"}
                 answer = self._http.request(method, path, headers=headers, **body)  # pyright: ignore[reportArgumentType]
                 if answer.status_code < 500 and answer.status_code != 429:
                     return answer.raise_for_status()
@@ -71,7 +72,8 @@ class Client:
                 raise AssertionError(f"{method} {path}: {reason}")
             self.again += 1
             time.sleep(0.5)
-            self._http = httpx.Client(base_url=self._url(), timeout=60)
+            with contextlib.suppress(AssertionError):  # it is away, and has no address
+                self._http = httpx.Client(base_url=self._url(), timeout=60)
 
     def ask(self, data: bytes, *processors: str, lane: str = "interactive") -> Asked:
         """Upload a recording, and ask for results."""

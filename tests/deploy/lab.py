@@ -19,6 +19,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import soundfile
@@ -56,6 +58,11 @@ class Lab:
             self._client = Client(self.stack.url)
             self._client.sign_in("tester", said.strip().rpartition(" ")[2])
         return self._client
+
+    def forget(self) -> None:
+        """Whoever had an account has none any more."""
+        self._client = None
+        self.done.clear()
 
     @contextmanager
     def load(self, what: str, *, pause_s: float = 1.0) -> Generator[None]:
@@ -256,46 +263,111 @@ def survive(lab: Lab) -> None:
 def restore(lab: Lab) -> None:
     """A backup as docs/operations.md says, everything thrown away, and the backup put back."""
     began = time.monotonic()
-    dump, files, keys = (lab.folder / name for name in ("database.dump", "store.tar", "secrets.tar"))
-    docker_file = f"{engine.PROJECT}-postgres-1"
-    with dump.open("wb") as file:
-        subprocess.run(
-            ["docker", "exec", docker_file, "pg_dump", "-U", "timeside", "-Fc", "timeside"], stdout=file, check=True
-        )
-    for volume, archive in (("store", files), ("secrets", keys)):
-        with archive.open("wb") as file:
-            subprocess.run(_tar(volume, "c"), stdout=file, check=True)
+    lab.stack.save(lab.folder)
     saved_s, began = time.monotonic() - began, time.monotonic()
     lab.stack.compose("down", "--volumes")
-    lab.stack.compose("create")  # makes the volumes
-    for volume, archive in (("store", files), ("secrets", keys)):
-        with archive.open("rb") as file:
-            subprocess.run(_tar(volume, "x"), stdin=file, check=True)
-    lab.stack.up("postgres")
-    with dump.open("rb") as file:
-        command = [
-            "docker",
-            "exec",
-            "-i",
-            docker_file,
-            "pg_restore",
-            "-U",
-            "timeside",
-            "-d",
-            "timeside",
-            "--exit-on-error",
-        ]
-        subprocess.run(command, stdin=file, check=True)
+    lab.stack.restore(lab.folder)
     lab.stack.up()
     for each in lab.done:
         lab.client.check(each)
+    database, store = ((lab.folder / name).stat().st_size >> 10 for name in ("database.dump", "store.tar"))
     lab.say(
-        f"backup in {saved_s:.0f} s: database {dump.stat().st_size >> 10} KiB, store {files.stat().st_size >> 20} MiB; "
-        f"all thrown away and restored in {time.monotonic() - began:.0f} s: {len(lab.done)} recordings are right"
+        f"backup in {saved_s:.0f} s: database {database} KiB, store {store} KiB; all thrown away and restored in "
+        f"{time.monotonic() - began:.0f} s: {len(lab.done)} recordings are right"
     )
     asked = lab.client.ask(recording(random.Random()).data, *PROCESSORS)
     lab.client.wait(asked)
     lab.client.check(asked)
+
+
+def watch(lab: Lab) -> None:
+    """Prometheus finds every service, and answers what the alerts and the dashboard ask."""
+    lab.stack.compose("--profile", "observability", "up", "--detach", "--wait", "prometheus")
+    with lab.load("watched by Prometheus"):
+        time.sleep(40)
+    targets = _prometheus(lab, "targets")["activeTargets"]
+    found = Counter(each["labels"]["pod"].rpartition("-")[0] for each in targets if each["health"] == "up")
+    assert set(found) == set(OWN), [(each["labels"]["pod"], each["lastError"]) for each in targets]
+    queries = [target["expr"] for panel in _dashboard()["panels"] for target in panel.get("targets", ())]
+    asked = [query.replace("$namespace", "timeside") for query in queries]
+    empty = [query for query in asked if not _prometheus(lab, f"query?query={quote(query)}")["result"]]
+    rules = [rule for group in _prometheus(lab, "rules")["groups"] for rule in group["rules"]]
+    broken = [rule["name"] for rule in rules if rule["health"] == "err"]
+    assert not broken, broken
+    firing = [rule["name"] for rule in rules if rule["state"] == "firing"]
+    lab.say(
+        f"Prometheus: {sum(found.values())} targets up; {len(queries)} queries of the dashboard, without data: "
+        f"{empty or 'none'}; {len(rules)} alerts, firing: {firing or 'none'}"
+    )
+
+
+def notebook(lab: Lab) -> None:
+    """The example runs in the notebook's container, and asks the platform."""
+    lab.stack.write_env(NOTEBOOK_KEY=lab.client.key)
+    lab.stack.compose("--profile", "notebook", "up", "--detach", "--wait", "--build", "notebook", limit_s=1800)
+    command = ("jupyter", "execute", "example.ipynb", "--output=/tmp/done.ipynb")
+    lab.stack.compose("--profile", "notebook", "exec", "-T", "notebook", *command)
+    done = lab.stack.compose("--profile", "notebook", "exec", "-T", "notebook", "cat", "/tmp/done.ipynb").stdout
+    assert "image/png" in done, "no picture"
+    assert "result (" in done, "no rows from the platform"
+    lab.stack.write_env()
+    lab.say("the example in the notebook: results, a picture, and rows from the platform")
+
+
+def plugin(lab: Lab) -> None:
+    """A processor of others, built into the images that need it, is found and run."""
+    wheels = engine.ROOT / "deploy" / "plugins"
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-m", "timeside.cli", "new-plugin", "attacks"], cwd=folder, check=True)
+        build = [
+            sys.executable,
+            "-m",
+            "build",
+            "--wheel",
+            "--no-isolation",
+            "--outdir",
+            wheels,
+            Path(folder, "attacks"),
+        ]
+        subprocess.run(build, check=True, capture_output=True)
+    try:
+        lab.stack.write_env(PLUGINS="/plugins/*.whl", IMAGE_TAG="plugin")
+        for service in ("api", "analyzer"):
+            lab.stack.compose("build", service)
+        for service in ("api", "analyzer"):
+            name = f"timeside/{service}:plugin"
+            said = docker("run", "--rm", "--network=none", name, "python", "-c", _HAS_PLUGIN)
+            assert said.startswith("attacks"), said
+            docker("image", "rm", name)
+    finally:
+        lab.stack.write_env()
+        for wheel in wheels.glob("timeside_attacks*.whl"):
+            wheel.unlink()
+    lab.say("a plug-in's wheel, built into api and analyzer, is found there")
+
+
+def bucket(lab: Lab) -> None:
+    """The same over a bucket, which another S3 server serves in the place of SeaweedFS."""
+    lab.stack.compose("down", "--volumes")
+    lab.forget()
+    lab.stack.files.append(engine.ROOT / "tests" / "deploy" / "bucket.yml")
+    keys = {"AWS_ACCESS_KEY_ID": "timeside", "AWS_SECRET_ACCESS_KEY": "of the test", "AWS_REGION": "us-east-1"}
+    where = {"TIMESIDE_STORE_URL": "s3://timeside/kept", "AWS_ENDPOINT": "http://s3:8333", "AWS_ALLOW_HTTP": "true"}
+    lab.stack.write_env(**keys, **where)
+    try:
+        lab.stack.compose("--profile", "s3", "up", "--detach", "--wait", "--build", "s3")
+        make = "import urllib.request as r; r.urlopen(r.Request('http://127.0.0.1:8333/timeside', method='PUT'))"
+        lab.stack.compose("--profile", "s3", "exec", "-T", "s3", "python3", "-c", make)
+        lab.stack.up()
+        with lab.load("over a bucket"):
+            time.sleep(20)
+        kept = lab.stack.run("api", "find", "/var/lib/timeside/store", "-type", "f").split()
+        assert not kept, kept
+        lab.say("over a bucket: nothing was kept in the volume")
+    finally:
+        lab.stack.compose("--profile", "s3", "down", "--volumes", check=False)
+        lab.stack.files.pop()
+        lab.stack.write_env()
 
 
 def once(lab: Lab) -> None:
@@ -324,23 +396,20 @@ def versions(lab: Lab) -> None:
 
 STEPS: tuple[Callable[[Lab], None], ...] = (
     build, versions, refuse, up, locked, result, scale, kill, broker, database, network, drain, renew, survive, once,
-    restore,
+    restore, watch, notebook, plugin, bucket,
 )  # fmt: skip
 
 
-def _tar(volume: str, mode: str) -> list[str]:
-    options = ["--rm", "--interactive", "--user", "0", "--network", "none", "--entrypoint", "tar"]
-    return [
-        "docker",
-        "run",
-        *options,
-        "-v",
-        f"{engine.PROJECT}_{volume}:/volume",
-        "timeside/api:test",
-        f"-{mode}C",
-        "/volume",
-        ".",
-    ][: -1 if mode == "x" else None]
+_HAS_PLUGIN = "from timeside_core import get_processor; print(get_processor('attacks').id)"
+
+
+def _dashboard() -> dict[str, Any]:
+    return json.loads((engine.ROOT / "deploy/helm/timeside/files/dashboards/timeside.json").read_text())
+
+
+def _prometheus(lab: Lab, path: str) -> dict[str, Any]:
+    code = f"import urllib.request as r; print(r.urlopen('http://prometheus:9090/api/v1/{path}').read().decode())"
+    return json.loads(lab.stack.run("dispatcher", "python", "-c", code))["data"]
 
 
 def _noise(seed: int) -> bytes:

@@ -1,7 +1,6 @@
 """The platform of `deploy/compose.yml` under a project of its own, on whatever Docker engine the environment names."""
 
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -12,6 +11,8 @@ ROOT = Path(__file__).parents[2]
 FILE = ROOT / "deploy" / "compose.yml"
 PROJECT = "timeside-test"
 START_LIMIT_S = 600.0
+SAVED = ("store", "secrets")
+"""Volumes, besides the database."""
 
 
 def is_there() -> bool:
@@ -25,6 +26,7 @@ class Stack:
     def __init__(self, folder: Path, **settings: str) -> None:
         """Its `.env` lies in a folder; `settings` are what it says."""
         self.env_file = folder / ".env"
+        self.files = [FILE]
         self.settings = {"API_PORT": "0", "IMAGE_TAG": "test", **settings}
         self.write_env()
 
@@ -37,8 +39,9 @@ class Stack:
         self, *arguments: str, check: bool = True, limit_s: float = START_LIMIT_S
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command of compose."""
-        command = ["docker", "compose", "--project-name", PROJECT, "--file", str(FILE)]
-        command += ["--env-file", str(self.env_file), "--progress", "quiet", *arguments]
+        command = ["docker", "compose", "--project-name", PROJECT, "--env-file", str(self.env_file)]
+        command += [word for file in self.files for word in ("--file", str(file))]
+        command += ["--progress", "quiet", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, cwd=ROOT)
         if check and done.returncode:
             raise AssertionError(
@@ -61,6 +64,28 @@ class Stack:
         listed = self.compose("ps", "--all", "--format", "json", *([service] if service else [])).stdout
         return sorted((json.loads(line) for line in listed.splitlines()), key=lambda each: each["Name"])
 
+    def save(self, folder: Path) -> None:
+        """Save database, store and secrets, as docs/operations.md says."""
+        dump = ("pg_dump", "-U", "timeside", "-Fc", "timeside")
+        self._piped(folder / "database.dump", "exec", f"{PROJECT}-postgres-1", *dump)
+        for volume in SAVED:
+            self._piped(folder / f"{volume}.tar", *_tar(volume, "-cC", "/volume", "."))
+
+    def restore(self, folder: Path) -> None:
+        """Put back what was saved, where there is nothing."""
+        self.compose("create")  # makes the volumes
+        for volume in SAVED:
+            self._piped(folder / f"{volume}.tar", *_tar(volume, "-xC", "/volume"), reads=True)
+        self.up("postgres")
+        put = ("pg_restore", "-U", "timeside", "-d", "timeside", "--exit-on-error")
+        self._piped(folder / "database.dump", "exec", "-i", f"{PROJECT}-postgres-1", *put, reads=True)
+
+    def _piped(self, path: Path, *arguments: str, reads: bool = False) -> None:
+        """Run a command of Docker that writes a file, or reads it."""
+        with path.open("rb" if reads else "wb") as file:
+            ends = {"stdin": file} if reads else {"stdout": file}
+            subprocess.run(["docker", *arguments], check=True, **ends)
+
     def url(self) -> str:
         """Where the API is."""
         return "http://" + self.compose("port", "api", "8000").stdout.strip()
@@ -81,6 +106,12 @@ def inspected(name: str) -> dict[str, Any]:
     return json.loads(docker("inspect", name))[0]
 
 
+def _tar(volume: str, *words: str) -> list[str]:
+    """A command that has tar look at a volume, as root."""
+    options = ["--rm", "--interactive", "--user=0", "--network=none", "--entrypoint=tar"]
+    return ["run", *options, f"--volume={PROJECT}_{volume}:/volume", "timeside/api:test", *words]
+
+
 def wait_healthy(name: str, limit_s: float = 180.0) -> None:
     """Return once a container is healthy."""
     deadline = time.monotonic() + limit_s
@@ -90,8 +121,3 @@ def wait_healthy(name: str, limit_s: float = 180.0) -> None:
                 f"{name} is {state['Status']}, and not healthy: {docker('logs', '--tail', '20', name)}"
             )
         time.sleep(0.5)
-
-
-def environ_without_settings() -> dict[str, str]:
-    """The environment, but for what would set the platform."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("TIMESIDE_")}

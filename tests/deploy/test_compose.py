@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -202,9 +203,11 @@ def test_the_example_of_a_notebook_runs(tmp_path: Path, monkeypatch: pytest.Monk
     cells = json.loads((DEPLOY / "notebook" / "example.ipynb").read_text())["cells"]
     source = "\n".join("".join(each["source"]) for each in cells if each["cell_type"] == "code")
     names: dict[str, Any] = {}
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(Image=bytes))
     running = eval(compile(source, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
     asyncio.run(running)
     assert "level.max" in names["results"].ids()
+    assert names["picture"].render(names["drawn"]).startswith(b"\x89PNG")
 
 
 def test_prometheus_asks_every_service_of_ours():
