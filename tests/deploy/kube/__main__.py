@@ -300,8 +300,8 @@ def _evict(lab: Lab, component: str, lane: str, attempts: set[str]) -> None:
     check_once()
     assert attempt in attempts, f"attempt {attempt}, strikes {strikes}"
     lab.say(
-        f"evicted by its node ({evicted_s:.0f} s after its folder was too full) in mid-run: {component}; done in attempt "
-        f"{attempt}, {asked.settled_at - began:.0f} s after, strikes {strikes}"
+        f"evicted by its node ({evicted_s:.0f} s after its folder was too full) in mid-run: {component}; done in "
+        f"attempt {attempt}, {asked.settled_at - began:.0f} s after, strikes {strikes}"
     )
 
 
