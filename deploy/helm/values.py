@@ -68,6 +68,8 @@ class Kafka(_Values):
 
     bootstrap: Annotated[str, Field(pattern=r"^([^\s:,/]+:[0-9]+(,[^\s:,/]+:[0-9]+)*)?$")]
     """host:port, parted by commas."""
+    maxPartitions: Annotated[int, Field(ge=1)] | None = None
+    """Of a topic, on a small cluster; it may be raised later, never lowered."""
 
 
 class SecretKey(_Values):

@@ -163,6 +163,16 @@ def test_no_more_pods_than_partitions(key: str, pattern: str) -> None:
         render(NEEDED, most, {key: {"autoscaling": {"max": partitions + 1}}})
 
 
+def test_fewer_partitions_bound_more() -> None:
+    few: Object = {"kafka": {"maxPartitions": 8}, "worker": {"autoscaling": {"max": 8}}}
+    pools: Object = {"pools": []}
+    rendered = render(NEEDED, few, pools)
+    (job,) = [each for each in of_kind(rendered, "Job") if component(each) == "topics"]
+    assert pod(job)["containers"][0]["args"] == ["timeside", "topics", "apply", "--max-partitions", "8"]
+    with pytest.raises(chart.ChartError, match=r"worker\.autoscaling\.max: 9 pods.*8 partitions"):
+        render(NEEDED, few, pools, {"worker": {"autoscaling": {"max": 9}}})
+
+
 def _declared() -> list[Any]:
     return topics._declaration().topics  # the patterns themselves
 

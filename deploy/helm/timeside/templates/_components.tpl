@@ -72,5 +72,5 @@ SELECT coalesce(sum(run.cost_s), 0)::float8 FROM run WHERE run.lane IN ({{ range
 {{- range (.root.Files.Get "files/topics.yaml" | fromYaml).topics -}}
   {{- if has .name (default list $component.topics) -}}{{- $most = max $most (int .partitions) -}}{{- end -}}
 {{- end -}}
-{{- if $most -}}{{- $most -}}{{- end -}}
+{{- if $most -}}{{- min $most (int (default $most .root.Values.kafka.maxPartitions)) -}}{{- end -}}
 {{- end -}}
