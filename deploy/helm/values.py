@@ -1,9 +1,11 @@
 """What values of the chart may be: the shape by hand, settings from the models that services themselves read."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 
 from timeside.worker import WorkerSettings
@@ -349,32 +351,30 @@ class HelmTest(_Values):
     key: Key
 
 
-def _settings(name: str, *models: type[BaseModel], shared: bool = False) -> Any:
-    """Those of the models, all optional, without what the chart says itself and, unless asked for, what is shared."""
-    left_out = _BY_THE_CHART if shared else _BY_THE_CHART | _SHARED
+def _settings(name: str, *models: type[BaseModel]) -> Any:
+    """What may be set of these, without what the chart says itself, and what must be the same everywhere."""
+    every = {field: info for model in models for field, info in model.model_fields.items()}
+    return _optional(name, {field: every[field] for field in every if field not in _BY_THE_CHART | _SHARED})
+
+
+def _settings_of_all() -> Any:
+    """What the API and workers both have."""
+    every = StageSettings.model_fields
+    both = ApiSettings.model_fields.keys() & every.keys() - _BY_THE_CHART
+    return _optional("Settings", {field: every[field] for field in every if field in both})
+
+
+def _optional(name: str, infos: Mapping[str, FieldInfo]) -> Any:
     fields: dict[str, Any] = {
         field: (info.rebuild_annotation(), Field(default=None, description=info.description))
-        for model in models
-        for field, info in model.model_fields.items()
-        if field not in left_out
+        for field, info in infos.items()
     }
     return create_model(name, __config__=ConfigDict(extra="forbid"), __doc__=f"{name}.", **fields)
 
 
-def _shared() -> Any:
-    """Settings that the API and workers both have."""
-    both = ApiSettings.model_fields.keys() & StageSettings.model_fields.keys() - _BY_THE_CHART
-    fields: dict[str, Any] = {
-        field: (info.rebuild_annotation(), Field(default=None, description=info.description))
-        for field, info in StageSettings.model_fields.items()
-        if field in both
-    }
-    return create_model("Settings", __config__=ConfigDict(extra="forbid"), __doc__="Of all services.", **fields)
-
-
-def _component(name: str, *settings: type[BaseModel], **fields: Any) -> Any:
-    own = {"settings": (_settings(f"{name}Settings", *settings), ...), **fields}
-    return create_model(name, __base__=Component, __doc__=f"{name}.", **own)
+def _component(name: str, *settings: type[BaseModel], **more: Any) -> Any:
+    fields: dict[str, Any] = {"settings": (_settings(f"{name}Settings", *settings), ...), **more}
+    return create_model(name, __base__=Component, __doc__=f"{name}.", **fields)
 
 
 Lanes = Annotated[list[Lane], Field(min_length=1)]
@@ -399,19 +399,18 @@ class Pool(Pod):
     lanes: Lanes | None = None
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
     image: Image
-    settings: _settings("PoolSettings", StageSettings) = None  # pyright: ignore[reportInvalidTypeForm]
+    settings: _settings("PoolSettings", StageSettings) = None
     resources: Resources
     autoscaling: QueueSize | None = None
 
 
 class Values(BaseModel):
-    """Values of the chart. The root is open for `global`, that of a chart around it, and for nothing else."""
+    """Values of the chart; `global` and `enabled` are those of a chart around it."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     global_: Annotated[dict[str, Any] | None, Field(alias="global")] = None
     enabled: bool | None = None
-    """For the condition of a chart around it."""
     nameOverride: OptionalName
     fullnameOverride: OptionalName
     image: Images
@@ -419,7 +418,7 @@ class Values(BaseModel):
     database: SecretKey
     secret: SecretKey
     store: Store
-    settings: _shared()  # pyright: ignore[reportInvalidTypeForm]
+    settings: _settings_of_all()
     serviceAccount: ServiceAccount
     security: Security
     pods: PodDefaults
@@ -454,19 +453,23 @@ class _Plain(GenerateJsonSchema):
 
 def _plain(schema: Any) -> Any:
     if isinstance(schema, list):
-        return [_plain(each) for each in schema]
+        return [_plain(each) for each in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
         return schema
-    match schema.get("anyOf"):
-        case [one, {"type": "null"}]:
-            schema = {**{key: value for key, value in schema.items() if key != "anyOf"}, **one}
-        case _:
-            pass
-    return {
-        key: {name: _plain(each) for name, each in value.items()} if key in ("properties", "$defs") else _plain(value)
-        for key, value in schema.items()
-        if not (key in ("title", "default") and not isinstance(value, dict))
-    }
+    node = cast("dict[str, Any]", schema)
+    if len(choices := node.get("anyOf", [])) == 2 and choices[1] == {"type": "null"}:
+        node = {key: value for key, value in node.items() if key != "anyOf"} | choices[0]
+    return {key: _plain_value(key, value) for key, value in node.items() if not _is_noise(key, value)}
+
+
+def _plain_value(key: str, value: Any) -> Any:
+    if key in ("properties", "$defs"):  # whose keys are names, be they `title` or `default`
+        return {name: _plain(each) for name, each in value.items()}
+    return _plain(value)
+
+
+def _is_noise(key: str, value: Any) -> bool:
+    return key in ("title", "default") and not isinstance(value, dict)
 
 
 def schema() -> dict[str, Any]:
