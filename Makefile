@@ -62,7 +62,8 @@ chaos: venv  ## N=1000 runs through the services while KILLS=200 processes are k
 	@$(BIN)/python -m tests.chaos --runs $(or $(N),1000) --kills $(or $(KILLS),200) --seed $(or $(SEED),440) \
 		--out $(OUT)/chaos
 
-openapi: venv  ## Write docs/openapi.json, unless it would break clients of the one there.
+openapi: venv  ## Record missing examples, write docs/openapi.json, unless it would break clients of the one there.
+	@$(BIN)/python -m tests.support.examples
 	@$(BIN)/python -m tests.support.breaking
 
 fuzz: venv  ## Requests drawn from the OpenAPI document, valid and not, for SECONDS=900 (SEED=440).

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from openapi_schema_validator import OAS31Validator
 from tests.support.breaking import PUBLISHED, Comparison, present, text
 
 OPERATIONS = ("get", "head", "put", "post", "patch", "delete", "options")
@@ -60,8 +61,32 @@ def test_every_operation_is_described(now: dict[str, Any]):
         assert {"401", "422", "429", "500", "503"} <= each["responses"].keys(), each["operationId"]
 
 
+def test_operations_that_speak_json_have_examples_that_their_schemas_allow(now: dict[str, Any]):
+    for operation in _all_operations(now):
+        examples = [(where, content) for where, content in _bodies(operation) if "example" in content]
+        assert examples or not _bodies(operation), f"{operation['operationId']}: `make openapi` records one"
+        for where, content in examples:
+            validator = OAS31Validator({**content["schema"], "components": now["components"]})
+            wrong = [each.message for each in validator.iter_errors(content["example"])]
+            assert wrong == [], f"{operation['operationId']}, {where}"
+
+
 def test_no_two_schemas_have_the_same_name(now: dict[str, Any]):
     assert not [name for name in now["components"]["schemas"] if "__" in name]
+
+
+def _all_operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [operation for path in document["paths"].values() for name, operation in path.items() if name in OPERATIONS]
+
+
+def _bodies(operation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Contents of JSON that are sent, or answered to what went well; none of those that answer with files."""
+    well = {status: answer for status, answer in operation["responses"].items() if status.startswith("2")}
+    parts = {"request": operation.get("requestBody", {}), **well}
+    contents = [(where, part["content"]) for where, part in parts.items() if part.get("content")]
+    if any(content.keys() != {"application/json"} for _, content in contents):
+        return []
+    return [(where, content["application/json"]) for where, content in contents]
 
 
 def _fields(document: dict[str, Any], schema: str) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The OpenAPI document, and a page of reference made from it: no scripts, nothing from elsewhere."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -11,6 +13,9 @@ from timeside_api.http.access import PUBLIC
 from timeside_api.http.problems import MEDIA_TYPE, ProblemDocument, phrase
 
 _METHODS = ("get", "head", "put", "post", "patch", "delete", "options")
+EXAMPLES: dict[str, Any] = json.loads((Path(__file__).parent / "examples.json").read_text("utf-8"))
+"""Exchanges that were recorded, by operation."""
+_BYTES = {"type": "string", "format": "binary"}
 ALWAYS = (401, 422, 429, 500, 503)
 """Whatever is asked for: no credential, a broken rule, too often, a mistake of ours, a part that is away."""
 _STYLE = (
@@ -51,15 +56,29 @@ def document(app: FastAPI) -> dict[str, Any]:
         problem = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= problem.pop("$defs", {}) | {"ProblemDocument": problem}
         made["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
-        for operation in _operations(made):
+        for method, operation in _operations(made):
             summary, _, description = operation.pop("description").partition("\n\n")
             operation["summary"] = summary.removesuffix(".")
             if description:
                 operation["description"] = " ".join(description.split())
             operation["security"] = [] if operation["operationId"] in PUBLIC else [{"bearer": []}]
             _complete(operation)
+            _show(operation)
+            if method == "head":
+                for answer in operation["responses"].values():
+                    answer.pop("content", None)
         app.openapi_schema = made
     return app.openapi_schema
+
+
+def _show(operation: dict[str, Any]) -> None:
+    """Add what was once said and answered."""
+    example = EXAMPLES.get(operation["operationId"], {})
+    answer: dict[str, Any] = operation["responses"].get(example.get("status"), {})
+    for side, part in {"request": operation.get("requestBody", {}), "response": answer}.items():
+        content: dict[str, Any] | None = part.get("content", {}).get("application/json")
+        if content is not None and side in example:
+            content["example"] = example[side]
 
 
 def _complete(operation: dict[str, Any]) -> None:
@@ -69,13 +88,13 @@ def _complete(operation: dict[str, Any]) -> None:
     for status, answer in errors(413).items() if body else ():
         responses.setdefault(str(status), answer)
     for part in (body, *responses.values()):
-        for content in part.get("content", {}).values():
-            content.setdefault("schema", {"type": "string", "format": "binary"})
+        for media_type, content in part.get("content", {}).items():
+            content.setdefault("schema", {} if media_type == "application/json" else _BYTES)
 
 
-def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in document["paths"].values():
-        yield from (path[method] for method in _METHODS if method in path)
+        yield from ((method, path[method]) for method in _METHODS if method in path)
 
 
 def _page(document: dict[str, Any]) -> Element:

@@ -58,6 +58,7 @@ async def uploads_options(parts: PlatformOf) -> Response:
     "",
     operation_id="upload_create",
     status_code=201,
+    response_class=Response,
     dependencies=_SPOKEN,
     responses={
         201: {"description": "Made.", "headers": _OFFSET},
