@@ -13,10 +13,10 @@ from timeside_api.http.problems import not_found
 router = APIRouter(include_in_schema=False)
 
 _TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
 }
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
@@ -60,8 +60,8 @@ def _answer(request: Request, name: str) -> Response:
 def _files() -> dict[str, PageFile]:
     """All of them, by name: some 60 KiB."""
     found: dict[str, PageFile] = {}
-    for file in files(__package__).joinpath("static").iterdir():
+    for file in files("timeside_api.http.page").joinpath("static").iterdir():
         content = file.read_bytes()
-        media_type = _TYPES["." + file.name.rpartition(".")[2]]
+        media_type = _TYPES[file.name.rpartition(".")[2]]
         found[file.name] = PageFile(content, media_type, f'"{sha256(content).hexdigest()[:32]}"')
     return found
