@@ -154,7 +154,7 @@ class HttpSettings(BaseModel):
     exports: Annotated[int, Field(ge=1, le=64)] = 2
     """Exports and tables that are written at a time: each takes a thread, and the memory of its largest result."""
     max_export_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 40)] = 256 << 20
-    """Of the numbers of a result that is exported: most formats are made in memory. `data` and `store` have no limit."""
+    """Of the numbers of a result that is exported: most formats are made in memory. Data and store have no limit."""
 
     live_ports: str = ""
     """Ports of live sources, parted by commas, as live decoders have them; not given: those of the web and Icecast."""

@@ -80,5 +80,5 @@ def _created() -> sa.Column[datetime]:
     return sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False)
 
 
-def _reference(table: str, column: str, to: str, **options: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint([column], [to], name=f"{table}_{column}_fkey", **options)
+def _reference(table: str, column: str, to: str, ondelete: str | None = None) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint([column], [to], name=f"{table}_{column}_fkey", ondelete=ondelete)
