@@ -283,7 +283,7 @@ def evicted(lab: Lab) -> None:
 def _evict(lab: Lab, component: str, lane: str, attempts: set[str]) -> None:
     asked = ask(lab, upload(lab, audio(SECONDS, random.randrange(1 << 30))), *slow(4), lane=lane)
     run = (
-        "SELECT DISTINCT attempt, strikes, run.state FROM run JOIN result ON result.run_id = run.id"
+        "SELECT DISTINCT run.attempt, run.strikes, run.state FROM run JOIN result ON result.run_id = run.id"
         f" JOIN task_result ON task_result.result_id = result.id WHERE task_id = '{asked.task}'"
     )
     cluster.wait("a run at work", lambda: sql(run)[0][2] == "running")
