@@ -327,7 +327,7 @@ def plugin(lab: Lab) -> None:
             "--no-isolation",
             "--outdir",
             wheels,
-            Path(folder, "attacks"),
+            Path(folder, "timeside-attacks"),
         ]
         subprocess.run(build, check=True, capture_output=True)
     try:
