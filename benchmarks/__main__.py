@@ -11,7 +11,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import analyzers, bulk, decoders, drawing, encoders, gateway, latency, memory, streamed, workers
+from benchmarks import (
+    analyzers,
+    bulk,
+    decoders,
+    drawing,
+    encoders,
+    gateway,
+    latency,
+    memory,
+    streamed,
+    subscribers,
+    workers,
+)
 from benchmarks.media import prepare
 from timeside_core.pipeline import library_versions
 
@@ -26,8 +38,9 @@ SECTIONS: dict[str, Callable[[dict[str, Path], int], str]] = {
     "latency": latency.section,
     "workers": workers.section,
     "gateway": gateway.section,
+    "subscribers": subscribers.section,
 }
-GROUPS = {"conveyor": ("streamed", "bulk", "latency", "workers")}
+GROUPS = {"conveyor": ("streamed", "bulk", "latency", "workers"), "platform": ("gateway", "subscribers")}
 """The conveyor's sections need a real Kafka broker."""
 
 
