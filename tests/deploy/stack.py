@@ -83,8 +83,8 @@ class Stack:
     def _piped(self, path: Path, *arguments: str, reads: bool = False) -> None:
         """Run a command of Docker that writes a file, or reads it."""
         with path.open("rb" if reads else "wb") as file:
-            ends = {"stdin": file} if reads else {"stdout": file}
-            subprocess.run(["docker", *arguments], check=True, **ends)
+            stdin, stdout = (file, None) if reads else (None, file)
+            subprocess.run(["docker", *arguments], check=True, stdin=stdin, stdout=stdout)
 
     def url(self) -> str:
         """Where the API is."""

@@ -1,6 +1,9 @@
 """A platform of one process is saved as a folder, and goes on from the copy."""
 
 import subprocess
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -13,12 +16,13 @@ pytestmark = pytest.mark.integration
 PASSWORD = "a password of the test"
 
 
-def sign_in(url: str, **more: str) -> httpx.Client:
-    client = httpx.Client(base_url=url, timeout=60)
+@contextmanager
+def signed_in(url: str, **more: str) -> Generator[httpx.Client]:
     path = "/v1/auth/password" if "new_password" in more else "/v1/auth/token"
-    pair = client.post(path, json={"name": "admin", "password": PASSWORD, **more}).raise_for_status().json()
-    client.headers["Authorization"] = f"Bearer {pair['access_token']}"
-    return client
+    with httpx.Client(base_url=url, timeout=60) as client:
+        pair = client.post(path, json={"name": "admin", "password": PASSWORD, **more}).raise_for_status().json()
+        client.headers["Authorization"] = f"Bearer {pair['access_token']}"
+        yield client
 
 
 def test_what_was_saved_while_it_was_stopped_is_all_there(tmp_path: Path):
@@ -26,13 +30,13 @@ def test_what_was_saved_while_it_was_stopped_is_all_there(tmp_path: Path):
     content = wav(noise(5))
     with up(home) as platform:
         assert platform.first_password is not None
-        with sign_in(platform.url, password=platform.first_password, new_password=PASSWORD) as client:
+        with signed_in(platform.url, password=platform.first_password, new_password=PASSWORD) as client:
             item = client.post("/v1/items", json={"title": "noise"}).json()["id"]
             client.put(f"/v1/items/{item}/media", content=content).raise_for_status()
             asked = {"item_id": item, "processors": [{"processor": "mfcc"}]}
             task = client.post("/v1/tasks", json=asked).raise_for_status().json()["id"]
             while (found := client.get(f"/v1/tasks/{task}").json())["state"] == "running":
-                pass
+                time.sleep(0.2)
             (result,) = found["result_list"]
             before = client.get(f"/v1/results/{result['id']}/data/result").raise_for_status().content
         assert platform.stop() == 0
@@ -42,7 +46,7 @@ def test_what_was_saved_while_it_was_stopped_is_all_there(tmp_path: Path):
     subprocess.run(["tar", "-C", elsewhere, "-xf", archive], check=True)
     with up(elsewhere) as platform:
         assert platform.first_password is None
-        with sign_in(platform.url) as client:
+        with signed_in(platform.url) as client:
             after = client.get(f"/v1/results/{result['id']}/data/result").raise_for_status().content
             again = client.post("/v1/tasks", json=asked).raise_for_status().json()
         assert platform.stop() == 0
