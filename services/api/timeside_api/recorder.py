@@ -217,8 +217,12 @@ class Recorder:
                 return ledger.done(run, message)
             case Ended():
                 return await ledger.ended(run, message)
+            case Derived(processor=None) if run.kind is RunKind.DRAW:
+                return ledger.derived(run, 0, message)  # a drawing has one result
+            case Derived(processor=int(position)):
+                return ledger.derived(run, position, message)
             case Derived():
-                return ledger.derived(run, message.processor or 0, message)  # a drawing has one result
+                return False
             case Gap():
                 await ledger.again_at_once(
                     run, f"{message.stage}: block {message.seq} is missing, {message.found_seq} came"

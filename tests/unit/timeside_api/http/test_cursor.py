@@ -78,8 +78,9 @@ def test_a_new_attempt_begins_with_row_0():
 def test_a_lost_end_is_noticed():
     cursor = following()
     cursor.take(rows(0, 5, seq=0))
-    assert not cursor.misses_the_end(Closed(run_id=RUN, attempt=1, processor=0, messages=1))
-    assert cursor.misses_the_end(Closed(run_id=RUN, attempt=1, processor=0, messages=2))
+    assert not cursor.close(Closed(run_id=RUN, attempt=1, processor=0, messages=1))
+    assert cursor.close(Closed(run_id=RUN, attempt=1, processor=0, messages=2))
+    assert cursor.is_closed(RUN, 0)
 
 
 @pytest.mark.parametrize("token", ["x", "bnVsbA==", "WzFd", "eyJhIjogMX0=", "é" * 10])
