@@ -78,7 +78,7 @@ def test_our_services_are_read_only_and_drain_in_time(name: str):
     assert service.get("environment", {}).get("TIMESIDE_DRAIN_S", "20") == "20"
 
 
-@pytest.mark.parametrize("name", SERVICES.keys() - OURS.keys())
+@pytest.mark.parametrize("name", sorted(SERVICES.keys() - OURS.keys()))
 def test_images_of_others_are_pinned_and_watched(name: str):
     assert re.fullmatch(r"[a-z/]+:v?\d+(\.\d+)*", SERVICES[name]["image"])
     assert SERVICES[name]["healthcheck"]["test"]
