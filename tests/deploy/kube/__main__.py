@@ -22,7 +22,7 @@ from tests.deploy.client import Asked, Client, Load
 from tests.deploy.kube import cluster
 from tests.deploy.kube.cluster import DATA, HERE, NAMESPACE, RELEASE, execute, helm, kubectl, ready, sql
 
-WORKERS = ("decoder", "analyzer", "grapher", "encoder", "worker")
+WORKERS = ("decoder", "decoder-live", "analyzer", "grapher", "encoder", "worker")
 ALL = ("api", "dispatcher", "recorder", *WORKERS)
 LOADS = 3
 """People who ask for one recording after the other."""
@@ -262,20 +262,32 @@ def scale_in(lab: Lab) -> None:
         for size, decoders in ((3, 2), (1, 1), (3, 2), (1, 1)):
             kubectl("scale", "deploy/timeside-analyzer", f"--replicas={size}")
             kubectl("scale", "deploy/timeside-decoder", f"--replicas={decoders}")
-            cluster.wait(f"{size} analyzers", lambda size=size: len(ready("analyzer")) == len(_all("analyzer")) == size)
+            cluster.wait(
+                f"{size} analyzers", lambda size=size: len(ready("analyzer")) == len(cluster.every("analyzer")) == size
+            )
             time.sleep(5)
     lab.say("scale-in under load: nothing lost, nothing doubled")
 
 
-def _all(component: str) -> list[object]:
-    """Its pods, also those that are about to go."""
-    return cluster.get("pods", "--selector", f"app.kubernetes.io/component={component}")["items"]
+def _settled(component: str, size: int) -> bool:
+    """Whether it has so many pods, all ready, and none that is about to end."""
+    return len(ready(component)) == len(cluster.every(component)) == size
+
+
+def plain_jobs(lab: Lab) -> None:
+    """Without hooks: Jobs that are named after what they do, and end."""
+    took_s = cluster.install("jobs.hooks=false")
+    jobs = [each["metadata"]["name"] for each in cluster.get("jobs")["items"]]
+    for each in jobs:
+        kubectl("wait", f"job/{each}", "--for=condition=complete", "--timeout", "3m")
+    assert len(jobs) == 2, jobs
+    lab.say(f"upgrade with plain Jobs instead of hooks: {took_s:.0f} s, {' and '.join(sorted(jobs))} complete")
 
 
 def evicted(lab: Lab) -> None:
     """A pod that its node throws out at once costs the run that it had one attempt, at most."""
     kubectl("scale", "deploy/timeside-analyzer", "--replicas=1")
-    cluster.wait("one analyzer", lambda: len(ready("analyzer")) == len(_all("analyzer")) == 1)
+    cluster.wait("one analyzer", lambda: _settled("analyzer", 1))
     _evict(lab, "analyzer", "interactive", {"1", "2"})  # in time, the next one goes on where the log says
     _evict(lab, "worker", "bulk", {"2"})
 
@@ -313,7 +325,7 @@ def _is_evicted(pod: str) -> bool:
 
 STEPS: dict[str, Callable[[Lab], None]] = {
     each.__name__: each
-    for each in (data, refuse, install, smoke, round_trip, walls, keda, hpa, upgrade, scale_in, evicted)
+    for each in (data, refuse, install, smoke, round_trip, walls, keda, hpa, upgrade, scale_in, evicted, plain_jobs)
 }
 
 

@@ -40,7 +40,8 @@ def install(*sets: str) -> float:
     began = time.monotonic()
     arguments = [argument for each in sets for argument in ("--set", each)]
     values = ("--values", str(HERE / "values.yaml"), "--set", f"image.tag={IMAGE_TAG}")
-    helm("upgrade", "--install", RELEASE, str(CHART), *values, "--wait", "--timeout", "8m", *arguments)
+    flags = ("--wait", "--timeout", "8m", "--force-conflicts")  # sizes that kubectl has set may be set again
+    helm("upgrade", "--install", RELEASE, str(CHART), *values, *flags, *arguments)
     return time.monotonic() - began
 
 
@@ -64,10 +65,15 @@ def secret(name: str, **values: str) -> None:
     kubectl("apply", "--filename", "-", data=json.dumps(made))
 
 
+def every(component: str) -> list[Any]:
+    """Pods of a component that have not ended, also those that are about to."""
+    alive = "status.phase!=Failed,status.phase!=Succeeded"
+    return get("pods", "--selector", f"app.kubernetes.io/component={component}", "--field-selector", alive)["items"]
+
+
 def pods(component: str) -> list[Any]:
-    """Those of a component that are not about to go."""
-    found = get("pods", "--selector", f"app.kubernetes.io/component={component}")["items"]
-    return [each for each in found if "deletionTimestamp" not in each["metadata"]]
+    """Those that are not about to."""
+    return [each for each in every(component) if "deletionTimestamp" not in each["metadata"]]
 
 
 def ready(component: str) -> list[str]:
