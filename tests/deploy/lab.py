@@ -93,7 +93,7 @@ def refuse(lab: Lab) -> None:
     assert "TIMESIDE_LEASE_S: Input should be a valid number" in said, said
     assert "TIMESIDE_CREDIT: is no setting; did you mean TIMESIDE_CREDITS?" in said, said
     lab.stack.write_env()
-    lab.stack.compose("down", "--volumes")
+    lab.stack.down("--volumes")
     lab.say("a wrong and an unknown setting: nothing was started, both were named")
 
 
@@ -253,7 +253,7 @@ def renew(lab: Lab) -> None:
 
 def survive(lab: Lab) -> None:
     """`down` and `up`: accounts, keys, results, topics are there."""
-    lab.stack.compose("down")
+    lab.stack.down()
     took_s = lab.stack.up()
     for each in lab.done:
         lab.client.check(each)
@@ -265,7 +265,7 @@ def restore(lab: Lab) -> None:
     began = time.monotonic()
     lab.stack.save(lab.folder)
     saved_s, began = time.monotonic() - began, time.monotonic()
-    lab.stack.compose("down", "--volumes")
+    lab.stack.down("--volumes")
     lab.stack.restore(lab.folder)
     lab.stack.up()
     for each in lab.done:
@@ -348,7 +348,7 @@ def plugin(lab: Lab) -> None:
 
 def bucket(lab: Lab) -> None:
     """The same over a bucket, which another S3 server serves in the place of SeaweedFS."""
-    lab.stack.compose("down", "--volumes")
+    lab.stack.down("--volumes")
     lab.forget()
     lab.stack.files.append(engine.ROOT / "tests" / "deploy" / "bucket.yml")
     keys = {"AWS_ACCESS_KEY_ID": "timeside", "AWS_SECRET_ACCESS_KEY": "of the test", "AWS_REGION": "us-east-1"}
@@ -365,7 +365,7 @@ def bucket(lab: Lab) -> None:
         assert not kept, kept
         lab.say("over a bucket: nothing was kept in the volume")
     finally:
-        lab.stack.compose("--profile", "s3", "down", "--volumes", check=False)
+        lab.stack.down("--volumes", check=False)
         lab.stack.files.pop()
         lab.stack.write_env()
 
@@ -474,7 +474,7 @@ def main() -> int:
         finally:
             (arguments.out / "log.txt").write_text("\n".join(lab.lines) + "\n")
             if not arguments.keep:
-                lab.stack.compose("down", "--volumes", check=False)
+                lab.stack.down("--volumes", check=False)
     return 0
 
 

@@ -55,6 +55,10 @@ class Stack:
         self.compose("up", "--detach", "--wait", *arguments)
         return time.monotonic() - began
 
+    def down(self, *arguments: str, check: bool = True) -> None:
+        """Take it down, with what was started on request."""
+        self.compose("--profile", "*", "down", *arguments, check=check)
+
     def run(self, service: str, *command: str, check: bool = True) -> str:
         """What a command in a running container says."""
         return self.compose("exec", "-T", service, *command, check=check).stdout
