@@ -27,7 +27,7 @@ ALL = ("api", "dispatcher", "recorder", *WORKERS)
 LOADS = 3
 """People who ask for one recording after the other."""
 SECONDS = 600.0
-"""Of a recording that takes its time: some 15 s of a core for each of `slow`."""
+"""Of a recording that takes its time: 4 s of a core, or more, for each of `slow`."""
 
 
 class Lab:
@@ -293,7 +293,7 @@ def evicted(lab: Lab) -> None:
 
 
 def _evict(lab: Lab, component: str, lane: str, attempts: set[str]) -> None:
-    asked = ask(lab, upload(lab, audio(SECONDS, random.randrange(1 << 30))), *slow(14), lane=lane)
+    asked = ask(lab, upload(lab, audio(SECONDS, random.randrange(1 << 30))), *slow(40), lane=lane)
     run = (
         "SELECT DISTINCT run.attempt, run.strikes, run.state FROM run JOIN result ON result.run_id = run.id"
         f" JOIN task_result ON task_result.result_id = result.id WHERE task_id = '{asked.task}'"
