@@ -83,9 +83,18 @@ class Problem(Exception):
         return Response(document.model_dump_json(), self.status, self.headers, MEDIA_TYPE)
 
 
+_PHRASES = {
+    413: "Content Too Large",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+    CHECKSUM_MISMATCH: "Checksum Mismatch",
+}
+"""Those of RFC 9110, which Python before 3.13 does not have, and tus's own."""
+
+
 def phrase(status: int) -> str:
-    """Of a status, also of tus's own."""
-    return "Checksum Mismatch" if status == CHECKSUM_MISMATCH else HTTPStatus(status).phrase
+    """Of a status, the same on every version of Python."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 class NotModified(Exception):
