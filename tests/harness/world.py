@@ -262,10 +262,14 @@ def asked(name: str) -> Asked:
     )
 
 
+LEFT = "event", "task_result", "task", "result", "run", "share", "owner", "media", "outbox", "recorder_offset"
+"""Tables, those that refer to others before these."""
+
+
 async def empty(database: Database) -> None:
     """Remove all that a world has left."""
     async with database.transaction() as session:
-        for table in ("task_result", "task", "result", "run", "share", "owner", "media", "outbox", "recorder_offset"):
+        for table in LEFT:
             await session.execute(text(f"DELETE FROM {table}"))
         await session.execute(text("UPDATE lane SET clock_s = 0"))
 
