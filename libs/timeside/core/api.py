@@ -2,6 +2,7 @@
 
 # pyright: reportIncompatibleMethodOverride=false
 
+from abc import abstractmethod
 from typing import Any
 
 from timeside.core.component import Interface
@@ -11,21 +12,25 @@ class IProcessor(Interface):
     """Something that takes part in a pipe."""
 
     @staticmethod
+    @abstractmethod
     def id() -> str:
         """Name in the registry: a lower-case letter, then lower-case letters, digits and underscores."""
         raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def version() -> str:
         """Version of the processor, raised when equal samples give another result."""
         raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def description() -> str:
         """What the processor is for."""
         raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def uuid() -> str:
         """Identity of this instance, the key of its results."""
         raise NotImplementedError
@@ -60,6 +65,7 @@ class IProcessor(Interface):
     def release(self) -> None:
         """Give back what `setup` took."""
 
+    @abstractmethod
     def mediainfo(self) -> dict[str, Any]:
         """The media: uri, start and duration (s), is_segment, samplerate (Hz), sha1."""
         raise NotImplementedError
@@ -72,16 +78,19 @@ class IEncoder(IProcessor):
         """Encode to a file."""
 
     @staticmethod
+    @abstractmethod
     def format() -> str:
         """Short name of the format."""
         raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def file_extension() -> str:
         """Suffix of files of the format, without the dot."""
         raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def mime_type() -> str:
         """Media type of the format."""
         raise NotImplementedError
@@ -96,10 +105,12 @@ class IDecoder(IProcessor):
     def __init__(self, filename: str) -> None:
         """Decode a file."""
 
+    @abstractmethod
     def format(self) -> str:
         """Media type of what is decoded."""
         raise NotImplementedError
 
+    @abstractmethod
     def encoding(self) -> str:
         """Short name of the codec."""
         raise NotImplementedError
@@ -107,10 +118,12 @@ class IDecoder(IProcessor):
     def resolution(self) -> int | None:
         """Bits of a sample, None where the codec has no such notion."""
 
+    @abstractmethod
     def metadata(self) -> dict[str, str]:
         """Embedded tags by name."""
         raise NotImplementedError
 
+    @abstractmethod
     def mime_type(self) -> str:
         """Media type of what is decoded."""
         raise NotImplementedError
@@ -123,6 +136,7 @@ class IGrapher(IProcessor):
         """Draw a picture of that size, pixels."""
 
     @staticmethod
+    @abstractmethod
     def name() -> str:
         """Name to show."""
         raise NotImplementedError
@@ -141,11 +155,13 @@ class IAnalyzer(IProcessor):
         """Take parameters, each with a default."""
 
     @staticmethod
+    @abstractmethod
     def name() -> str:
         """Name to show."""
         raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def unit() -> str:
         """Unit of the values: Hz, dB, s; empty for bare numbers."""
         raise NotImplementedError
@@ -162,6 +178,7 @@ class IEffect(IProcessor):
         """Take parameters, each with a default."""
 
     @staticmethod
+    @abstractmethod
     def name() -> str:
         """Name to show."""
         raise NotImplementedError

@@ -34,10 +34,7 @@ from timeside_core.errors import StaleMemberError
 from timeside_core.ids import uuid7
 from timeside_core.messages import Renewal, Run, RunRef, decode, encode
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.skipif("TIMESIDE_KAFKA_BOOTSTRAP" in os.environ, reason="only a broker of our own may be killed"),
-]
+pytestmark = pytest.mark.integration
 
 LEASE_S = 2.0
 AWAY_S = 60.0
