@@ -13,16 +13,17 @@
 """
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
+from typing import Annotated, Literal, NamedTuple, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from timeside_core.errors import BusError, ParameterError
+from timeside_core.errors import BusError, BusUnavailableError, ParameterError
 from timeside_core.settings import BusSettings
 
 __all__ = [
@@ -43,7 +44,13 @@ __all__ = [
     "connect",
     "number_for",
     "partition_for",
+    "patiently",
 ]
+
+_log = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
+
+_ASK_AGAIN_S = 0.1
 
 Value: TypeAlias = bytes | bytearray | memoryview
 """What is sent: it is not copied until it must be, so it must not change afterwards."""
@@ -300,6 +307,16 @@ def connect(url: str, *, topics: Iterable[Topic] = (), settings: BusSettings | N
 
         return KafkaBus(address, topics=[topic.name for topic in topics], settings=settings)
     raise ParameterError(f"bus {url!r} is neither memory:// nor kafka://host:port")
+
+
+async def patiently(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """What a bus answers, however long it is away; each `BusUnavailableError` is logged, others are raised."""
+    while True:
+        try:
+            return await ask()
+        except BusUnavailableError as error:
+            _log.warning("the bus is waited for: %s", error)
+        await asyncio.sleep(_ASK_AGAIN_S)
 
 
 def number_for(topic: str, count: int, *, key: bytes | None, partition: int | None) -> int:

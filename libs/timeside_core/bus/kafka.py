@@ -43,6 +43,7 @@ from timeside_core.bus import (
     Topic,
     Value,
     number_for,
+    patiently,
 )
 from timeside_core.errors import (
     BusError,
@@ -188,14 +189,6 @@ class KafkaBus(Bus):
                 known = await producer.partitions_for(topic)
         return len(known)
 
-    async def _partition_count_once_there(self, topic: str) -> int:
-        """Wait however long the brokers are away, as what is sent does too."""
-        while True:
-            try:
-                return await self.partition_count(topic)
-            except BusUnavailableError as error:
-                _log.warning("%s", error)
-
     async def send(
         self,
         topic: str,
@@ -210,7 +203,8 @@ class KafkaBus(Bus):
             raise MessageSizeError(
                 f"a message of {len(view)} bytes for {topic!r} is longer than {self.settings.max_message_bytes} bytes"
             )
-        number = number_for(topic, await self._partition_count_once_there(topic), key=key, partition=partition)
+        count = await patiently(partial(self.partition_count, topic))
+        number = number_for(topic, count, key=key, partition=partition)
         size = len(view) + _MESSAGE_BYTES
         await self._window.take(size)
         try:
@@ -402,7 +396,7 @@ class _Source(Reader):
         for tp, offset in offsets.items():
             partition = _partition(tp)
             position = self._positions.get(partition)
-            bounds = (await self._bus.bounds([partition]))[partition]
+            bounds = (await patiently(partial(self._bus.bounds, [partition])))[partition]
             if position is not None and position == self._positions.get(partition):  # nobody sought meanwhile
                 self._lost[partition] = OffsetOutOfRangeError(partition, offset, bounds)
                 raise self._lost[partition]

@@ -10,9 +10,10 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
-from timeside_core.bus import Bus, Consumer, OffsetOutOfRangeError, Partition, Record
+from timeside_core.bus import Bus, Consumer, OffsetOutOfRangeError, Partition, Record, patiently
 from timeside_core.errors import BusUnavailableError, PoisonError, StaleMemberError
 from timeside_core.messages import Block, Gap, Lost, RunRef, decode, is_live
 from timeside_core.stage.children import Children, Job, Kind, Outcome
@@ -265,7 +266,8 @@ class Blocks:
 
     async def _is_behind(self, part: _Part) -> bool:
         """Whether there are blocks that were not handed on."""
-        return (await self._bus.bounds([part.partition]))[part.partition].next > part.follower.position
+        bounds = await patiently(partial(self._bus.bounds, [part.partition]))
+        return bounds[part.partition].next > part.follower.position
 
     def _ours(self) -> list[_Part]:
         return list(self._parts.values())
@@ -323,7 +325,7 @@ class Blocks:
             self._drop(self._parts.pop(partition))
         for partition in partitions:
             part = self._parts.get(partition)
-            committed = await _committed(consumer, partition)
+            committed = await patiently(partial(consumer.committed, partition))
             if part is not None and committed == part.committed:
                 consumer.seek(partition, _next(part))
                 continue
@@ -342,12 +344,3 @@ class Blocks:
 def _next(part: _Part) -> int:
     """Offset of the next record to be read."""
     return part.pending[-1][0].offset + 1 if part.pending else part.follower.position
-
-
-async def _committed(consumer: Consumer, partition: Partition) -> int | None:
-    """What the group has committed, however long the bus is away."""
-    while True:
-        try:
-            return await consumer.committed(partition)
-        except BusUnavailableError as error:
-            _log.warning("%s", error)

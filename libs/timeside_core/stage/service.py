@@ -6,11 +6,22 @@ import logging
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from timeside_core import topics
-from timeside_core.bus import Bus, BusSettings, Edge, OffsetOutOfRangeError, Partition, Reader, Record, connect
+from timeside_core.bus import (
+    Bus,
+    BusSettings,
+    Edge,
+    OffsetOutOfRangeError,
+    Partition,
+    Reader,
+    Record,
+    connect,
+    patiently,
+)
 from timeside_core.errors import BusError, PoisonError, TimesideError
 from timeside_core.messages import Cancel, Lane, RunRef, Stop, decode
 from timeside_core.stage import log
@@ -205,10 +216,10 @@ class Worker:
 
     async def _obey(self) -> None:
         """Read what is broadcast to all workers."""
-        count = await self._bus.partition_count(topics.CONTROL)
+        count = await patiently(partial(self._bus.partition_count, topics.CONTROL))
         latest: dict[Partition, int | Edge] = {Partition(topics.CONTROL, each): "last" for each in range(count)}
         async with self._bus.reader() as reader:
-            await reader.assign(latest)
+            await patiently(partial(reader.assign, latest))
             while True:
                 for record in await self._control(reader):
                     self._take(record)

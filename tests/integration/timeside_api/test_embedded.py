@@ -130,8 +130,9 @@ def test_a_killed_server_is_started_again(made: Path):
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + PATIENCE_S
-        while one.alive():
+        while one.pid is not None:
             assert time.monotonic() < deadline
+        assert not one.alive()
         one.ensure()
         assert one.alive()
         assert one.pid != pid

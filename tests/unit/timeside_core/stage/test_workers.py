@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ from tests.support.stages import (
 from tests.support.stages import blocks as stream
 
 from timeside_core import get_processor, topics
-from timeside_core.bus import Bus, Partition
+from timeside_core.bus import Bus, BusSettings, Edge, Partition, Reader
 from timeside_core.bus.memory import MemoryBus
+from timeside_core.errors import BusUnavailableError
 from timeside_core.ids import uuid7
 from timeside_core.messages import Block, BlockKind, Cancel, DeadLetter, Decode, Facts, Failed, Gap, Lost, encode
 from timeside_core.pipeline import Decoder
@@ -306,6 +307,47 @@ async def test_cancel_ends_a_run_everywhere(tmp_path: Path, settings: StageSetti
 
 
 LAST = (BlockKind.END, BlockKind.CANCELLED)
+
+
+class GoingAwayBus(MemoryBus):
+    """Does not tell bounds to the next readers that ask: it goes away as soon as it was there."""
+
+    refusals = 0
+
+    def __init__(self) -> None:
+        super().__init__(topics.declared(max_partitions=2), settings=BusSettings())
+        self.is_back = asyncio.Event()
+
+    def reader(self) -> Reader:  # type: ignore[override]
+        reader = super().reader()
+        assign = reader.assign
+
+        async def refuse(positions: Mapping[Partition, int | Edge]) -> None:
+            if self.refusals:
+                self.refusals -= 1
+                raise BusUnavailableError("bounds of partitions: no answer within 40 s")
+            await assign(positions)
+            self.is_back.set()
+
+        reader.assign = refuse
+        return reader
+
+
+async def test_a_bus_that_goes_away_while_a_worker_starts_is_waited_for(
+    tmp_path: Path, settings: StageSettings, store: Store
+) -> None:
+    path = recording(tmp_path / "a.wav", samples=2_000_000)
+    slow = command(kept(store, path), [Slow()])
+    async with GoingAwayBus() as bus, Collected(bus, PCM) as blocks:
+        bus.refusals = 2
+        bus.is_back.clear()
+        async with working(bus, [DECODER, ANALYZER], settings) as worker, asyncio.timeout(20):
+            await send(bus, slow)
+            await blocks.until(some(Block))
+            await bus.is_back.wait()
+            assert bus.refusals == 0
+            await bus.publish(topics.CONTROL, encode(Cancel(run_id=slow.run.run_id)), key=slow.run.run_id.bytes)
+            await open_runs(worker, 0)
 
 
 async def test_a_drain_finishes_what_is_open_and_leaves_the_rest(
