@@ -52,6 +52,8 @@ class Images(_Values):
     """Goes before each repository."""
     tag: str
     """The chart's appVersion where empty."""
+    digests: dict[str, Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]]
+    """By repository; of images that are named by no tag."""
     pullPolicy: Literal["Always", "IfNotPresent", "Never"]
     pullSecrets: list[SecretName]
 

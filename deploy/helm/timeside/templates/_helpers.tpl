@@ -42,11 +42,13 @@ app.kubernetes.io/component: {{ .name }}
 {{- define "timeside.image" -}}
 {{- $of := .root.Values.image -}}
 {{- $repository := .image.repository -}}
+{{- $tag := coalesce .image.tag $of.tag -}}
+{{- $digest := .image.digest | default (ternary "" (get $of.digests $repository) (not (empty $tag))) -}}
 {{- if $of.registry -}}{{- $repository = printf "%s/%s" $of.registry $repository -}}{{- end -}}
-{{- if .image.digest -}}
-{{- printf "%s@%s" $repository .image.digest -}}
+{{- if $digest -}}
+{{- printf "%s@%s" $repository $digest -}}
 {{- else -}}
-{{- printf "%s:%s" $repository (coalesce .image.tag $of.tag .root.Chart.AppVersion) -}}
+{{- printf "%s:%s" $repository (default .root.Chart.AppVersion $tag) -}}
 {{- end -}}
 {{- end -}}
 
