@@ -18,7 +18,7 @@ from timeside_core.errors import BusUnavailableError, PoisonError, StaleMemberEr
 from timeside_core.messages import Block, Gap, Lost, RunRef, decode, is_live
 from timeside_core.stage.children import Children, Job, Kind, Outcome
 from timeside_core.stage.follow import Followed, Follower
-from timeside_core.stage.metrics import AUDIO_SECONDS, DROPPED, GAPS, LOST, REBALANCES, RUNS, SAMPLES
+from timeside_core.stage.metrics import AUDIO_SECONDS, DROPPED, GAPS, LOST, REBALANCES, SAMPLES
 from timeside_core.stage.outbox import Outbox, Patience
 from timeside_core.stage.settings import StageSettings
 
@@ -192,7 +192,8 @@ class Blocks:
     def _begin(self, part: _Part, followed: Followed, record: Record, block: Block) -> None:
         if self._drain_until is not None:
             return  # it stays pinned: whoever has the partition next begins there
-        job = self.children.begin(followed.run_id, followed.attempt, self.outbox.send, is_endless=is_live(block))
+        span = self.outbox.span(record, followed.run_id, followed.attempt)
+        job = self.children.begin(followed.run_id, followed.attempt, self.outbox.send, span, is_endless=is_live(block))
         part.jobs[followed], part.heard[followed] = job, time.monotonic()
         if sum(len(each.jobs) for each in self._ours()) > self._settings.runs_max:
             reason = f"this worker has runs_max={self._settings.runs_max} open runs already"
@@ -213,8 +214,8 @@ class Blocks:
         part.jobs.pop(followed, None)
         part.heard.pop(followed, None)
         part.follower.settle(followed)
-        self.outbox.forget(job)
-        RUNS.labels(outcome.kind).inc()
+        self.outbox.settle(job, outcome)
+        job.span.end()
         self._changed.set()
 
     def _done(self, task: asyncio.Task[None]) -> None:

@@ -23,6 +23,7 @@ from timeside_core.stage.child import BLAME_BYTES
 from timeside_core.stage.metrics import CHILD_DEATHS
 from timeside_core.stage.pipe import AsyncPipe, Header
 from timeside_core.stage.settings import StageSettings
+from timeside_core.stage.traces import INVALID_SPAN, Span
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +85,8 @@ class Job:
     send: Send = field(repr=False)
     is_endless: bool = False
     """Whether it lasts as long as its source."""
+    span: Span = field(default=INVALID_SPAN, repr=False)
+    """In the trace of its run."""
     began: float = field(default_factory=time.monotonic)
     outcome: "asyncio.Future[Outcome]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     last: dict[tuple[str, int | None], memoryview] = field(default_factory=dict[tuple[str, int | None], memoryview])
@@ -383,13 +386,15 @@ class Children:
         """Whether one did not start: `watch` is about to raise, and nothing should be begun any more."""
         return bool(self._stillborn())
 
-    def begin(self, run_id: UUID, attempt: int, send: Send, *, is_endless: bool = False) -> Job:
+    def begin(
+        self, run_id: UUID, attempt: int, send: Send, span: Span = INVALID_SPAN, *, is_endless: bool = False
+    ) -> Job:
         """A job in the child with the fewest; from some attempt on, in a child of its own."""
         self._replace()
         is_alone = attempt >= self._settings.alone_from_attempt
         child = self._alone() if is_alone else min(self._shared, key=lambda each: (each.is_dead, len(each.jobs)))
         self._numbers += 1
-        job = Job(self._numbers, run_id, attempt, child, send, is_endless)
+        job = Job(self._numbers, run_id, attempt, child, send, is_endless, span)
         if child.is_dead:
             job.end(Outcome(kind="died", code="crashed", reason="its process had just died"))
             return job

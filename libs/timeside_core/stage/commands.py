@@ -15,10 +15,11 @@ from uuid import UUID
 from timeside_core.bus import Bus, Consumer, Partition, Record
 from timeside_core.errors import BusUnavailableError, PoisonError, StaleMemberError, StoreError
 from timeside_core.messages import Decode, Failed, LiveSource, Run, RunRef, decode
+from timeside_core.stage import traces
 from timeside_core.stage.children import Children, Job, Kind
-from timeside_core.stage.metrics import RUNS
 from timeside_core.stage.outbox import Outbox, Patience
 from timeside_core.stage.settings import StageSettings
+from timeside_core.stage.traces import Span
 
 _log = logging.getLogger(__name__)
 
@@ -209,21 +210,24 @@ class Commands:
 
     async def _do(self, opened: _Open, command: Any, record: Record) -> None:
         """Fetch, have a child do it, report what went wrong; done when all that was sent is kept."""
+        span = self.outbox.span(record, opened.ref.run_id, opened.ref.attempt)
         try:
             prepared = await asyncio.to_thread(self._files.prepare, command)
             is_live = isinstance(command, Decode) and isinstance(command.run.plan.source, LiveSource)
-            await self._done_by_child(opened, record, prepared, is_live=is_live)
+            await self._done_by_child(opened, record, prepared, span, is_live=is_live)
         except StoreError as error:
+            traces.fail(span, str(error))
             await self.outbox.tell(self._failed(opened.ref, "store", str(error)[:4096]))
         finally:
+            span.end()
             await asyncio.to_thread(self._files.release, command)
         self._open.remove(opened)
         self._changed.set()
 
     async def _done_by_child(
-        self, opened: _Open, record: Record, prepared: Mapping[str, Any], *, is_live: bool
+        self, opened: _Open, record: Record, prepared: Mapping[str, Any], span: Span, *, is_live: bool
     ) -> None:
-        job = self.children.begin(opened.ref.run_id, opened.ref.attempt, self.outbox.send, is_endless=is_live)
+        job = self.children.begin(opened.ref.run_id, opened.ref.attempt, self.outbox.send, span, is_endless=is_live)
         opened.job = job
         job.give("open", record.partition.topic, record.value, prepared=dict(prepared))
         if opened.is_cancelled:
@@ -235,8 +239,7 @@ class Commands:
             await self.outbox.break_off(job, outcome)
             await self.outbox.fail(job, outcome)
         await job.acknowledged()
-        self.outbox.forget(job)
-        RUNS.labels(outcome.kind).inc()
+        self.outbox.settle(job, outcome)
 
     def _failed(self, ref: RunRef, code: str, reason: str) -> Failed:
         return Failed(

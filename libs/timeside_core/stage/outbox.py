@@ -21,9 +21,11 @@ from timeside_core.messages import (
     decode,
     encode,
 )
+from timeside_core.stage import traces
 from timeside_core.stage.children import Job, Outcome
-from timeside_core.stage.metrics import BUS_SECONDS, POISON
+from timeside_core.stage.metrics import BUS_SECONDS, POISON, RUNS
 from timeside_core.stage.settings import StageSettings
+from timeside_core.stage.traces import Span
 
 _log = logging.getLogger(__name__)
 
@@ -47,13 +49,27 @@ class Outbox:
         """Send for a job; waits for room on the bus. Progress is thinned out."""
         if topic == topics.PROGRESS and not self._is_time(job):
             return
-        if topic.startswith(_PCM):
+        is_block = topic.startswith(_PCM)
+        goes_on = topic == topics.RESULT or (is_block and (topic, partition) not in job.last)
+        headers = traces.headers(job.span) if goes_on else None
+        if is_block:
             job.last[topic, partition] = value
-        job.sent(await self._bus.send(topic, value, key=job.run_id.bytes, partition=partition))
+        job.sent(await self._bus.send(topic, value, key=job.run_id.bytes, partition=partition, headers=headers))
 
-    def forget(self, job: Job) -> None:
-        """There will be no more of it."""
+    def span(self, record: Record, run_id: UUID, attempt: int) -> Span:
+        """What is done for a run here, in the trace of the message that it began with."""
+        attributes = {
+            "timeside.run": str(run_id),
+            "timeside.attempt": attempt,
+            "messaging.system": "kafka",
+            "messaging.destination.name": record.partition.topic,
+        }
+        return traces.begin(self.stage, traces.parent(record.headers), attributes)
+
+    def settle(self, job: Job, outcome: Outcome) -> None:
+        """There will be no more of a job."""
         self._told.pop(job.number, None)
+        RUNS.labels(outcome.kind).inc()
 
     async def tell(self, message: JsonMessage, *, topic: str = topics.RESULT, key: UUID | None = None) -> None:
         """Send a message of the worker's own, and wait until it is kept."""
@@ -70,6 +86,7 @@ class Outbox:
             reason=outcome.reason,
             retriable=outcome.retriable,
         )
+        traces.fail(job.span, failed.reason)
         extra = {"run_id": str(job.run_id), "attempt": job.attempt, "code": failed.code}
         _log.warning("%s", failed.reason, extra=extra)
         await self.tell(failed)

@@ -56,6 +56,8 @@ from timeside_core.messages import (
     encode,
 )
 from timeside_core.messages import Run as RunMessage
+from timeside_core.stage import traces
+from timeside_core.stage.traces import Span, SpanKind
 
 LOCK = 0x7473_6469
 """Key of the advisory lock."""
@@ -247,6 +249,7 @@ class Dispatcher:
     async def _send(self, lane: str, claimed: Sequence[Claimed]) -> None:
         """Send commands, then note that they are sent."""
         on_their_way: list[tuple[Claimed, asyncio.Future[Position]]] = []
+        spans: list[Span] = []
         for each in claimed:
             topic = command_topic(each.run.kind, lane)
             try:
@@ -255,9 +258,13 @@ class Dispatcher:
                 await self._refuse(each, error)
                 continue
             number = cast("int", each.run.partition) % await self._bus.partition_count(topic)
-            sent = await self._bus.send(topic, value, key=each.run.id.bytes, partition=number)
+            spans.append(span := _span(each.run, topic))
+            headers = traces.headers(span)
+            sent = await self._bus.send(topic, value, key=each.run.id.bytes, partition=number, headers=headers)
             on_their_way.append((each, sent))
         positions = await self._kept([sent for _, sent in on_their_way])
+        for span in spans:
+            span.end()
         sent = [
             Sent(each.run.id, each.run.attempt, position.partition.number, position.offset)
             for (each, _), position in zip(on_their_way, positions, strict=True)
@@ -481,6 +488,18 @@ def drawing(claimed: Claimed) -> Draw:
         format=cast("views.PictureFormat", view.format),
         object=views.object_name(picture, view),
     )
+
+
+def _span(run: Run, topic: str) -> Span:
+    """Of an attempt that is handed out, in the trace of the request that asked for the run."""
+    attributes = {
+        "timeside.run": str(run.id),
+        "timeside.attempt": run.attempt,
+        "timeside.media": run.media_sha256,
+        "messaging.system": "kafka",
+        "messaging.destination.name": topic,
+    }
+    return traces.begin(STAGE, run.traceparent, attributes, kind=SpanKind.PRODUCER)
 
 
 def command(claimed: Claimed, lane: Lane, partitions: Mapping[str, int]) -> Decode:

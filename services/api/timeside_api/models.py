@@ -333,6 +333,8 @@ class Run(Base):
     """Where its command lies: a group that has committed past it has accepted it."""
     lease_until: Mapped[datetime | None]
     """Set while a worker has it: without a sign of life until then it is handed out again."""
+    traceparent: Mapped[str | None] = mapped_column(Text())
+    """The trace of the request that asked first."""
     created_at: Mapped[Created]
     dispatched_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

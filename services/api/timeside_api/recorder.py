@@ -25,6 +25,7 @@ from timeside_core import dead_letters, topics
 from timeside_core.bus import Bus, Consumer, OffsetOutOfRangeError, Partition, Record
 from timeside_core.errors import BusError, MissingTopicError, PoisonError, StaleMemberError
 from timeside_core.messages import Derived, Done, Ended, Facts, Failed, Gap, Lost, Progress, Renewal, RunRef, decode
+from timeside_core.stage import traces
 
 GROUP = "ts.recorder"
 TOPICS = (topics.RESULT, topics.LEASE, topics.PROGRESS)
@@ -147,7 +148,9 @@ class Recorder:
         messages = [] if skip else [each for record in records if (each := await self._read(record)) is not None]
         while True:
             try:
-                if not await self._apply(partition, records[0].offset, records[-1].offset + 1, messages):
+                if await self._apply(partition, records[0].offset, records[-1].offset + 1, messages):
+                    _trace(records)
+                else:
                     await self._catch_up(partition)
             except Exception as error:
                 if not is_away(error):
@@ -271,6 +274,14 @@ class Recorder:
             await consumer.commit({each: at for each, at in self._next.items() if each in consumer.positions})
         except BusError as error:
             _log.info("the group's offsets are committed later: %s", error)
+
+
+def _trace(records: Sequence[Record]) -> None:
+    """Note in their traces that results can be seen from now on, and since when they were on their way."""
+    for record in records:
+        if (parent := traces.parent(record.headers)) is not None:
+            attributes = {"messaging.system": "kafka", "messaging.destination.name": record.partition.topic}
+            traces.begin("recorder", parent, attributes, began_ms=record.timestamp_ms).end()
 
 
 async def _learn(session: AsyncSession, ledger: Ledger, run: Run, message: Facts) -> None:

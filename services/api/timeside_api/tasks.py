@@ -37,6 +37,7 @@ from timeside_api.settings import RunSettings
 from timeside_core.audio import Segment
 from timeside_core.ids import uuid7
 from timeside_core.messages import Lane
+from timeside_core.stage import traces
 
 WAKE = "timeside_queue"
 """Channel on which the dispatcher hears of a new run."""
@@ -284,6 +285,7 @@ async def _adopt(
             samples=part.segment.samples,
             on_demand=on_demand,
             state=RunState.QUEUED,
+            traceparent=traces.current(),
         )
         await _start(session, run, part, missing)
     raise DatabaseError(f"results of media {part.media_sha256} were cancelled {_ADOPTIONS} times in a row: try again")

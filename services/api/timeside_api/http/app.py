@@ -124,6 +124,7 @@ def create_app(
         dependencies=[Depends(guard)],
         responses=openapi.errors(*openapi.ALWAYS),
         lifespan=_lifespan,
+        telemetry={"metrics": False, "logs": False, "operation_spans": False, "auto_configure": False},
     )
     readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="readers")
     settling = Settling(sessions, poll_s=settings.demand_poll_s)

@@ -15,6 +15,7 @@ from timeside_api.http import rates
 from timeside_api.http.problems import Problem, invalid
 from timeside_api.http.settings import HttpSettings
 from timeside_api.metrics import REQUESTS
+from timeside_core.stage import traces
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -39,7 +40,7 @@ class Limits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope["timeside_trace_id"] = trace_id = secrets.token_hex(8)
+        scope["timeside_trace_id"] = trace_id = traces.current_id() or secrets.token_hex(16)
 
         async def send_(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -72,7 +72,7 @@ async def test_sign_ins_are_written_down_also_those_that_failed(api: Api, root: 
     assert [each["subject"] for each in failed] == ["", "ada"]
     (done,) = await entries(api, root, action="sign_in", is_allowed=True)
     assert (done["actor_id"], done["address"]) == (str(ada.id), "127.0.0.1")
-    assert len(done["trace_id"]) == 16
+    assert len(done["trace_id"]) == 32
     assert (await api.client.get("/v1/audit", headers=ada.headers)).status_code == 403
 
 
