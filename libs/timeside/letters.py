@@ -4,22 +4,22 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 
 from timeside_core import topics
-from timeside_core.bus import Bus, Partition, Position, connect
+from timeside_core.bus import Bus, KafkaAccess, Partition, Position, connect
 from timeside_core.dead_letters import Letter, letters, redrive
 from timeside_core.errors import ParameterError
 
 
-async def show(bootstrap: str) -> None:
+async def show(bootstrap: str, access: KafkaAccess) -> None:
     """Print them: position, origin, group, cause."""
-    async with _bus(bootstrap) as bus:
+    async with _bus(bootstrap, access) as bus:
         async for each in letters(bus):
             print(_line(each))
 
 
-async def send_again(bootstrap: str, wanted: Collection[Position] | None) -> int:
+async def send_again(bootstrap: str, access: KafkaAccess, wanted: Collection[Position] | None) -> int:
     """Send those at some positions, or all, to where they came from; returns how many."""
     sent = 0
-    async with _bus(bootstrap) as bus:
+    async with _bus(bootstrap, access) as bus:
         async for each in letters(bus):
             if wanted is None or each.position in wanted:
                 position = await redrive(bus, each.letter)
@@ -40,8 +40,8 @@ def position(word: str) -> Position:
 
 
 @asynccontextmanager
-async def _bus(bootstrap: str) -> AsyncGenerator[Bus]:
-    async with connect(f"kafka://{bootstrap}", topics=topics.declared()) as bus:
+async def _bus(bootstrap: str, access: KafkaAccess) -> AsyncGenerator[Bus]:
+    async with connect(f"kafka://{bootstrap}", topics=topics.declared(), access=access) as bus:
         yield bus
 
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import ConfigDict, Field, SecretStr
 from sqlalchemy import delete
 
 from timeside.worker import POOL, STAGES, WorkerSettings, fused
@@ -33,7 +33,7 @@ from timeside_api.models import RecorderOffset
 from timeside_api.recorder import Recorder
 from timeside_api.settings import RunSettings
 from timeside_core import topics
-from timeside_core.bus import Bus, connect
+from timeside_core.bus import Bus, KafkaAccess, connect
 from timeside_core.ids import uuid7
 from timeside_core.settings import Seconds, from_environment
 from timeside_core.stage import log
@@ -52,7 +52,7 @@ MEMORY = "memory:"
 """What names of buses in memory begin with."""
 
 
-class UpSettings(BaseModel):
+class UpSettings(KafkaAccess):
     """What the environment says: `TIMESIDE_HOME` sets `home`; secrets may be in files (`…_FILE`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -212,7 +212,7 @@ async def _record_the_rest(recorder: Recorder) -> None:
 
 def _bus(settings: UpSettings) -> Bus:
     if settings.kafka_bootstrap:
-        return connect(f"kafka://{settings.kafka_bootstrap}")
+        return connect(f"kafka://{settings.kafka_bootstrap}", access=settings)
     return connect("memory://", topics=topics.declared(max_partitions=PARTITIONS))
 
 

@@ -15,6 +15,7 @@ TimesideError
 ├── PoisonError             bytes on the bus that are not the message they should be (also a ValueError)
 ├── BusError                the bus did not do what was asked
 │   ├── BusUnavailableError it did not answer in time
+│   ├── BusAccessError      it does not let us in, or is not who it should be
 │   ├── MissingTopicError   topics that were not declared to it
 │   ├── MessageSizeError    a message longer than it carries
 │   ├── StaleMemberError    a partition that is no longer (or was never) this member's
@@ -139,6 +140,10 @@ class BusError(TimesideError):
 
 class BusUnavailableError(BusError):
     """The bus did not answer in time."""
+
+
+class BusAccessError(BusError):
+    """The bus does not let us in, or is not who it should be: trying again does not help."""
 
 
 class MissingTopicError(BusError):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from timeside_core.bus import Topic
+from timeside_core.bus import KafkaAccess, Topic
 from timeside_core.messages import Lane
 
 RESULT = "ts.result"
@@ -107,7 +107,7 @@ class Applied:
         return [change for change in self.changes if change.what == what]
 
 
-async def apply(bootstrap: str, topics: Iterable[Topic] | None = None) -> Applied:
+async def apply(bootstrap: str, topics: Iterable[Topic] | None = None, *, access: KafkaAccess | None = None) -> Applied:
     """Bring the brokers at `host:port` to have these topics (by default all declared): make, add to, set; never remove.
 
     Fewer partitions than there are cannot be had, and other replicas mean moving data: those are reported as
@@ -118,7 +118,7 @@ async def apply(bootstrap: str, topics: Iterable[Topic] | None = None) -> Applie
     wanted = declared() if topics is None else list(topics)
     applied: list[Change] = []
     unchanged = 0
-    async with KafkaAdmin(bootstrap) as admin:
+    async with KafkaAdmin(bootstrap, access=access) as admin:
         brokers, found = await admin.brokers(), await admin.topics()
         configs = await admin.configs(topic.name for topic in wanted if topic.name in found)
         for topic in wanted:

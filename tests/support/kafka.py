@@ -5,6 +5,9 @@
         broker.kill()
         broker.restart()  # same ports, same data
 
+    with running(guarded=True) as broker:
+        ...  # besides, broker.guarded has listeners with TLS: one for passwords, one for certificates
+
 Needs Java 17 and, once, Maven. The jars lie in `$TIMESIDE_CACHE` (default `~/.cache/timeside`), one folder per pom.
 A broker dies with the process that started it, however that ends.
 """
@@ -24,6 +27,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import trustme
+from cryptography.hazmat.primitives import serialization
+
 POM = Path(__file__).parents[1] / "kafka" / "pom.xml"
 START_LIMIT_S = 90.0
 """A cold, busy machine takes 20 s."""
@@ -38,10 +44,10 @@ PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=CONTROLLER://127.0.0.1:{controller_port},{listeners}
+advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL
 log.dirs={folder}/data
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
@@ -55,6 +61,19 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
+"""
+
+GUARDED_PROPERTIES = """\
+ssl.keystore.type=PEM
+ssl.keystore.location={folder}/broker.pem
+ssl.truststore.type=PEM
+ssl.truststore.location={folder}/ca.pem
+listener.name.ssl.ssl.client.auth=required
+sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256,PLAIN
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \\
+  user_{username}="{password}";
 """
 
 LOG4J = """\
@@ -73,6 +92,67 @@ class BrokerError(Exception):
     """The broker cannot be had, or did not start."""
 
 
+@dataclass(frozen=True)
+class Guarded:
+    """Listeners of a broker that do not let everybody in, and what lets one in."""
+
+    folder: Path
+    password_port: int
+    certificate_port: int
+    username: str = "timeside"
+    password: str = "correct = horse"
+
+    @property
+    def by_password(self) -> tuple[str, dict[str, str]]:
+        """Address of the listener that asks for a password, and settings that it accepts."""
+        return f"127.0.0.1:{self.password_port}", {
+            "KAFKA_TLS": "true",
+            "KAFKA_CA": str(self.folder / "ca.pem"),
+            "KAFKA_USERNAME": self.username,
+            "KAFKA_PASSWORD": self.password,
+        }
+
+    @property
+    def by_certificate(self) -> tuple[str, dict[str, str]]:
+        """Address of the listener that asks for a certificate, and settings that it accepts."""
+        return f"127.0.0.1:{self.certificate_port}", {
+            "KAFKA_TLS": "true",
+            "KAFKA_CA": str(self.folder / "ca.pem"),
+            "KAFKA_CERTIFICATE": str(self.folder / "client.crt"),
+            "KAFKA_KEY": str(self.folder / "client.key"),
+        }
+
+    @property
+    def other_ca(self) -> str:
+        """File of an authority that did not vouch for the broker."""
+        return str(self.folder / "other.pem")
+
+    @property
+    def listeners(self) -> list[str]:
+        """As the broker names them."""
+        return [f"SASL_SSL://127.0.0.1:{self.password_port}", f"SSL://127.0.0.1:{self.certificate_port}"]
+
+    @property
+    def users(self) -> list[str]:
+        """Arguments that make the user when the storage is formatted."""
+        login = f"[name={self.username},password={self.password}]"
+        return [word for kind in ("512", "256") for word in ("--add-scram", f"SCRAM-SHA-{kind}={login}")]
+
+    def write(self) -> None:
+        """Write all certificates."""
+        ca = trustme.CA()
+        ca.cert_pem.write_to_path(self.folder / "ca.pem")
+        trustme.CA().cert_pem.write_to_path(self.folder / "other.pem")
+        client = ca.issue_cert(f"{self.username}@localhost")
+        client.private_key_pem.write_to_path(self.folder / "client.key")
+        client.cert_chain_pems[0].write_to_path(self.folder / "client.crt")
+        broker = ca.issue_cert("127.0.0.1")
+        key = serialization.load_pem_private_key(broker.private_key_pem.bytes(), None).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )  # the one form that Kafka reads
+        (self.folder / "broker.pem").write_bytes(key + broker.cert_chain_pems[0].bytes())
+
+
 @dataclass
 class Broker:
     """A broker in a folder of its own: `data`, `log`, its properties."""
@@ -80,6 +160,7 @@ class Broker:
     folder: Path
     port: int
     controller_port: int
+    guarded: Guarded | None = None
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -138,27 +219,38 @@ class Broker:
         self.process = None
 
 
-def start(folder: Path | None = None) -> Broker:
+def start(folder: Path | None = None, *, guarded: bool = False) -> Broker:
     """A fresh broker on free loopback ports, in a folder that must be empty (by default a temporary one)."""
     folder = Path(tempfile.mkdtemp(prefix="timeside-kafka-")) if folder is None else folder
     (folder / "log").mkdir(parents=True)
-    port, controller_port = _free_ports(2)
-    values = {"folder": folder, "port": port, "controller_port": controller_port}
-    (folder / "server.properties").write_text(PROPERTIES.format(**values))
-    (folder / "log4j2.properties").write_text(LOG4J.format(**values))
+    port, controller_port, *more = _free_ports(4 if guarded else 2)
+    broker = Broker(folder, port, controller_port, Guarded(folder, *more) if guarded else None)
+    _write_files(broker)
     cluster = urlsafe_b64encode(b"T" + os.urandom(15)).decode().rstrip("=")  # an id must not look like an option
     arguments = ("format", "-t", cluster, "-c", folder / "server.properties")
-    if _java("kafka.tools.StorageTool", *arguments, folder=folder).wait(START_LIMIT_S):
+    users = broker.guarded.users if broker.guarded else []
+    if _java("kafka.tools.StorageTool", *arguments, *users, folder=folder).wait(START_LIMIT_S):
         raise BrokerError(f"Kafka's storage could not be formatted: see {folder / 'log'}")
-    broker = Broker(folder, port, controller_port)
     broker.start()
     return broker
 
 
+def _write_files(broker: Broker) -> None:
+    folder, guarded, listeners = broker.folder, broker.guarded, [f"PLAINTEXT://{broker.bootstrap}"]
+    more = ""
+    if guarded is not None:
+        guarded.write()
+        listeners += guarded.listeners
+        more = GUARDED_PROPERTIES.format(folder=folder, username=guarded.username, password=guarded.password)
+    properties = PROPERTIES.format(folder=folder, controller_port=broker.controller_port, listeners=",".join(listeners))
+    (folder / "server.properties").write_text(properties + more)
+    (folder / "log4j2.properties").write_text(LOG4J.format(folder=folder))
+
+
 @contextmanager
-def running(folder: Path | None = None) -> Generator[Broker]:
+def running(folder: Path | None = None, *, guarded: bool = False) -> Generator[Broker]:
     """A fresh broker, stopped and, where its folder is a temporary one, removed afterwards."""
-    broker = start(folder)
+    broker = start(folder, guarded=guarded)
     try:
         yield broker
     finally:

@@ -6,13 +6,16 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from timeside.batch import Found, Outcome, find, run
 from timeside.work import Done, Plan, apart
 from timeside_core.errors import TimesideError
+
+if TYPE_CHECKING:
+    from timeside_core.bus import KafkaAccess
 
 Sources = Annotated[list[str], typer.Argument(help="Files, folders or quoted patterns.", metavar="PATH…")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for what is made.")]
@@ -28,6 +31,14 @@ def say(line: str, *, error: bool = False) -> None:
     """Print one line, to standard error if it tells of an error; what is not printable (in names) is escaped."""
     shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
     print(shown, file=sys.stderr if error else sys.stdout)
+
+
+def kafka_access() -> "KafkaAccess":
+    """How brokers are spoken to, as the environment says."""
+    from timeside_core.bus import KafkaAccess
+    from timeside_core.settings import from_environment
+
+    return from_environment(KafkaAccess, os.environ)
 
 
 def batch(

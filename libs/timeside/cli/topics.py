@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from timeside.cli.common import kafka_access
+
 app = typer.Typer(help="Look after the topics of the bus.", no_args_is_help=True)
 
 Kafka = Annotated[str, typer.Option("--kafka", envvar="TIMESIDE_KAFKA_BOOTSTRAP", help="host:port,… of the brokers.")]
@@ -28,7 +30,7 @@ def apply(
 
     more_pools = [each for each in dict.fromkeys(pool or []) if each not in topics.pools()]
     wanted = topics.declared(more_pools=more_pools, max_partitions=max_partitions)
-    applied = asyncio.run(topics.apply(kafka, wanted))
+    applied = asyncio.run(topics.apply(kafka, wanted, access=kafka_access()))
     for change in applied.changes:
         print(change)
     print(f"{applied.unchanged} topics are as declared")

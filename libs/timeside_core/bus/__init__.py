@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from timeside_core.bus.access import KafkaAccess
 from timeside_core.errors import BusError, BusUnavailableError, ParameterError
 from timeside_core.settings import BusSettings
 
@@ -33,6 +34,7 @@ __all__ = [
     "Consumer",
     "Edge",
     "Headers",
+    "KafkaAccess",
     "OffsetOutOfRangeError",
     "Partition",
     "PartitionsCallback",
@@ -294,7 +296,13 @@ class Bus(_Closing):
         """Drop the records before these offsets."""
 
 
-def connect(url: str, *, topics: Iterable[Topic] = (), settings: BusSettings | None = None) -> Bus:
+def connect(
+    url: str,
+    *,
+    topics: Iterable[Topic] = (),
+    settings: BusSettings | None = None,
+    access: KafkaAccess | None = None,
+) -> Bus:
     """The bus at `memory://` (a new one, with these topics) or `kafka://host:port,…` (which must have them)."""
     settings = settings or BusSettings()
     scheme, address = urlsplit(url).scheme, urlsplit(url).netloc
@@ -305,7 +313,7 @@ def connect(url: str, *, topics: Iterable[Topic] = (), settings: BusSettings | N
     if scheme == "kafka" and address:
         from timeside_core.bus.kafka import KafkaBus
 
-        return KafkaBus(address, topics=[topic.name for topic in topics], settings=settings)
+        return KafkaBus(address, topics=[topic.name for topic in topics], settings=settings, access=access)
     raise ParameterError(f"bus {url!r} is neither memory:// nor kafka://host:port")
 
 

@@ -8,11 +8,13 @@
   explicit seek of each partition, and what was handed out before that is dropped: it will be read again.
 - `auto_offset_reset="none"`: what is gone is an error, never a silent jump.
 - A commit is refused by the broker for a member whose generation is over.
+- A client that is not let in says, as one that finds nobody, that it could not start: why is asked for once more.
 """
 
 import asyncio
 import contextlib
 import logging
+import ssl
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
@@ -21,6 +23,7 @@ from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 import aiokafka
+import aiokafka.conn
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -34,6 +37,7 @@ from timeside_core.bus import (
     Consumer,
     Edge,
     Headers,
+    KafkaAccess,
     OffsetOutOfRangeError,
     Partition,
     PartitionsCallback,
@@ -46,6 +50,7 @@ from timeside_core.bus import (
     patiently,
 )
 from timeside_core.errors import (
+    BusAccessError,
     BusError,
     BusUnavailableError,
     MessageSizeError,
@@ -55,6 +60,8 @@ from timeside_core.errors import (
 
 _log = logging.getLogger(__name__)
 _Found = TypeVar("_Found")
+
+_connections: Any = aiokafka.conn
 
 _FETCH_GRACE_S = 0.5
 """A rebalance can hold up a fetch beyond its own limit; past this grace the fetch is given up, and loses nothing."""
@@ -68,10 +75,12 @@ _DYNAMIC_TOPIC_CONFIG = 1
 class _Brokers:
     """Where the brokers are, and how clients of theirs are started."""
 
-    def __init__(self, bootstrap: str, settings: BusSettings | None) -> None:
+    def __init__(self, bootstrap: str, settings: BusSettings | None, access: KafkaAccess | None) -> None:
         _quiet_aiokafka()
         self.bootstrap = bootstrap
         self.settings = settings or BusSettings()
+        self.access = access or KafkaAccess()
+        self._security = _security(self.access)
 
     def options(self) -> dict[str, Any]:
         """What all clients are told."""
@@ -79,6 +88,7 @@ class _Brokers:
             "bootstrap_servers": self.bootstrap,
             "request_timeout_ms": _ms(self.settings.request_s),
             "retry_backoff_ms": _ms(self.settings.retry_s),
+            **self._security,
         }
 
     def new_reader(self) -> Any:
@@ -98,7 +108,10 @@ class _Brokers:
         )
 
     async def started(self, make: Callable[[], Any]) -> Any:
-        """A started client; while no broker answers, a new one is tried, within `start_s`."""
+        """A started client; while no broker answers, a new one is tried, within `start_s`.
+
+        Raises `BusAccessError` as soon as a broker does not let us in.
+        """
         deadline = time.monotonic() + self.settings.start_s
         said = False
         while True:
@@ -109,6 +122,7 @@ class _Brokers:
                 return client
             except (kafka_errors.KafkaError, TimeoutError, OSError) as error:
                 await _stop(client, self.settings.stop_s)
+                await self._check_access(deadline)
                 if time.monotonic() + self.settings.retry_s > deadline:
                     raise BusUnavailableError(
                         f"Kafka at {self.bootstrap} did not answer within {self.settings.start_s:g} s: {error!r}"
@@ -121,12 +135,30 @@ class _Brokers:
                 raise
             await asyncio.sleep(self.settings.retry_s)
 
+    async def _check_access(self, deadline: float) -> None:
+        """Connect to each broker; raise `BusAccessError` for one that is there, but does not let us in."""
+        for host, port, _ in _connections.collect_hosts(self.bootstrap):
+            try:
+                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                    connection = await _connections.create_conn(host, port, **self._security)
+                    await connection.close()
+            except (kafka_errors.KafkaError, TimeoutError, OSError, ValueError) as error:
+                if reason := _refusal(error):
+                    raise BusAccessError(f"Kafka at {host}:{port} {reason}") from error
+
 
 class KafkaBus(Bus):
     """Topics of the brokers at `bootstrap` (`host:port`, several parted by commas)."""
 
-    def __init__(self, bootstrap: str, *, topics: Iterable[str] = (), settings: BusSettings | None = None) -> None:
-        self.brokers = _Brokers(bootstrap, settings)
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        topics: Iterable[str] = (),
+        settings: BusSettings | None = None,
+        access: KafkaAccess | None = None,
+    ) -> None:
+        self.brokers = _Brokers(bootstrap, settings, access)
         self.settings = self.brokers.settings
         self._topics = tuple(topics)
         self._producer: Any = None
@@ -276,13 +308,16 @@ class KafkaBus(Bus):
         return {_partition(each): at.offset if at is not None else None for each, at in found.items()}
 
     async def committed(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        async with KafkaAdmin(self.brokers.bootstrap, settings=self.settings) as admin:
+        async with self._admin() as admin:
             return await admin.committed(group, partitions)
 
     async def trim(self, before: Mapping[Partition, int]) -> None:
         if before:
-            async with KafkaAdmin(self.brokers.bootstrap, settings=self.settings) as admin:
+            async with self._admin() as admin:
                 await admin.trim(before)
+
+    def _admin(self) -> "KafkaAdmin":
+        return KafkaAdmin(self.brokers.bootstrap, settings=self.settings, access=self.brokers.access)
 
     async def _existing(self, partitions: Iterable[Partition]) -> list[Partition]:
         """The partitions; raises `MissingTopicError` for one that is not there: aiokafka would wait for it."""
@@ -549,8 +584,10 @@ def _own_assignor() -> type[StickyPartitionAssignor]:
 class KafkaAdmin:
     """What `topics.apply` needs: to see topics, make them, change them. An async context manager."""
 
-    def __init__(self, bootstrap: str, *, settings: BusSettings | None = None) -> None:
-        self._brokers = _Brokers(bootstrap, settings)
+    def __init__(
+        self, bootstrap: str, *, settings: BusSettings | None = None, access: KafkaAccess | None = None
+    ) -> None:
+        self._brokers = _Brokers(bootstrap, settings, access)
         self._client: Any = None
 
     async def __aenter__(self) -> Self:
@@ -710,6 +747,39 @@ def _quiet_aiokafka() -> None:
     for name, logger in list(logging.root.manager.loggerDict.items()):
         if name.split(".")[0] == "aiokafka" and isinstance(logger, logging.Logger):
             logger.addFilter(_sparse)  # the same one is added once only
+
+
+def _security(access: KafkaAccess) -> dict[str, Any]:
+    """What all clients are told of TLS and passwords."""
+    told: dict[str, Any] = {"security_protocol": access.protocol}
+    if access.kafka_tls:
+        told["ssl_context"] = access.ssl_context()
+    if access.kafka_password is not None:
+        told["sasl_mechanism"] = access.kafka_mechanism
+        told["sasl_plain_username"] = access.kafka_username
+        told["sasl_plain_password"] = access.kafka_password.get_secret_value()
+    return told
+
+
+def _refusal(error: BaseException | None) -> str:
+    """Why a broker does not let us in; empty where the error says no more than that it is away."""
+    while error is not None:
+        match error:
+            case kafka_errors.SaslAuthenticationFailed():
+                return "does not accept this username with this password"
+            case kafka_errors.UnsupportedSaslMechanismError() | kafka_errors.IllegalSaslStateError():
+                return f"does not log in by this mechanism: {error}"
+            case ssl.SSLCertVerificationError():
+                return f"is not trusted: {error.verify_message}"
+            case ssl.SSLEOFError() | ssl.SSLZeroReturnError() | ssl.SSLSyscallError():
+                return ""
+            case ssl.SSLError():
+                return f"refuses TLS as it is spoken here: {error.reason or error}"
+            case ValueError():
+                return f"does not know this password itself: {error}"
+            case _:
+                error = error.__cause__
+    return ""
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from timeside_core import topics
@@ -15,6 +15,7 @@ from timeside_core.bus import (
     Bus,
     BusSettings,
     Edge,
+    KafkaAccess,
     OffsetOutOfRangeError,
     Partition,
     Reader,
@@ -89,7 +90,7 @@ class BlockStage:
         kind = Kind(
             name=pool,
             factory=self.factory,
-            settings=settings.model_copy(update={"pool": pool}).model_dump(mode="json"),
+            settings=_for_children(settings.model_copy(update={"pool": pool})),
             topics=self.topics,
         )
         return Blocks(
@@ -121,7 +122,7 @@ class CommandStage:
         kind = Kind(
             name=self.name,
             factory=self.factory,
-            settings=settings.model_dump(mode="json"),
+            settings=_for_children(settings),
             topics=self.topics,
             readable=files.readable if self.is_sandboxed else None,
         )
@@ -134,6 +135,11 @@ class CommandStage:
             settings=settings,
             files=files,
         )
+
+
+def _for_children(settings: StageSettings) -> dict[str, Any]:
+    """What children are told: they compute, and have no business with Kafka."""
+    return settings.model_dump(mode="json", exclude=set(KafkaAccess.model_fields))
 
 
 _S = TypeVar("_S", bound=StageSettings)
@@ -272,7 +278,7 @@ def main(
 
 async def _serve(stages: Sequence[Stage], settings: StageSettings, made: Callable[[Bus], Bus]) -> int:
     bus_settings = BusSettings(session_s=settings.session_s, poll_s=max(900.0, 4 * settings.step_s), stop_s=STOP_S)
-    bus = made(connect(f"kafka://{settings.kafka_bootstrap}", settings=bus_settings))
+    bus = made(connect(f"kafka://{settings.kafka_bootstrap}", settings=bus_settings, access=settings))
     workers: list[Worker] = []
     probes = Probes(
         settings.host,

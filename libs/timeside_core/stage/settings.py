@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
+from timeside_core.bus import KafkaAccess
 from timeside_core.errors import ParameterError
 from timeside_core.messages import Lane
 from timeside_core.settings import Seconds
@@ -14,7 +15,7 @@ from timeside_core.settings import Seconds
 PREFIX = "TIMESIDE_"
 
 
-class StageSettings(BaseModel):
+class StageSettings(KafkaAccess):
     """What all workers have in common. `TIMESIDE_DRAIN_S=20` sets `drain_s`; lists are parted by commas."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

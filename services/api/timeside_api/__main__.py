@@ -104,7 +104,9 @@ async def _connections(settings: ApiSettings) -> AsyncGenerator[tuple[Bus, Datab
     """The bus and the database, closed in the end."""
     connections = DatabaseSettings(connections=settings.database_connections)
     database = Database(settings.database_url.get_secret_value(), name="timeside-api", settings=connections)
-    bus = connect(f"kafka://{settings.kafka_bootstrap}", settings=BusSettings(start_s=settings.start_s))
+    bus = connect(
+        f"kafka://{settings.kafka_bootstrap}", settings=BusSettings(start_s=settings.start_s), access=settings
+    )
     try:
         yield bus, database
     finally:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from timeside_core.bus import KafkaAccess
 from timeside_core.settings import Seconds
 
 
@@ -52,7 +53,7 @@ class RunSettings(BaseModel):
     """Of these, those that are asked of when the task is made: whoever makes it waits for them."""
 
 
-class ApiSettings(BaseModel):
+class ApiSettings(KafkaAccess):
     """What the environment says; `TIMESIDE_DATABASE_URL` sets `database_url`, secrets may be in files (`…_FILE`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
