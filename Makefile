@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= out
 PORT ?= 8000
 
-.PHONY: help venv run demo test check conveyor chaos soak bench lock clean deploy-tools manifests check-deploy test-compose test-kube node-tools fuzz openapi
+.PHONY: help venv run demo test check conveyor chaos soak bench lock clean deploy-tools manifests check-deploy test-compose test-kube node-tools fuzz openapi release
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ test-compose: venv  ## Builds, starts, scales, breaks and restores deploy/compos
 
 test-kube: venv deploy-tools  ## The chart on the cluster of the current kubeconfig, which must have KEDA; some 20 minutes.
 	@$(BIN)/python -m tests.deploy.kube
+
+release: venv deploy-tools  ## Build, push, pin and sign images and chart: VERSION=… REGISTRY=… OPTIONS="--base=… --key=…".
+	@scripts/release $(VERSION) $(REGISTRY) $(OPTIONS)
 
 conveyor: venv  ## A recording (FILE=…) through all services over Kafka and PostgreSQL; compares with one process.
 	@test -n "$(FILE)" || { mkdir -p $(OUT); $(BIN)/python -m timeside.sample $(OUT)/sample.flac; }
