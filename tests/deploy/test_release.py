@@ -59,8 +59,17 @@ def clone(made: Path, tmp_path: Path) -> Path:
 
 
 def dry(clone: Path, *words: str, version: str = VERSION) -> "subprocess.CompletedProcess[str]":
-    command = ["scripts/release", version, REGISTRY, "--dry-run", f"--helm={chart.TOOLS / 'helm-4'}", *words]
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHON": sys.executable, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [
+        sys.executable,
+        "-m",
+        "deploy.release",
+        version,
+        REGISTRY,
+        "--dry-run",
+        f"--helm={chart.TOOLS / 'helm-4'}",
+        *words,
+    ]
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
 
 
