@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,24 +49,22 @@ class Shell:
 
     def here(self, *command: object) -> str:
         """Run it in any case; what it says."""
-        return self._run([str(word) for word in command]).stdout
+        return self._run(command).stdout
 
     def there(self, *command: object) -> str:
-        """Run what takes long or is seen by others; nothing with `dry`."""
-        words = [str(word) for word in command]
-        print("$", shlex.join(words), flush=True)
-        return "" if self.dry else self._run(words).stdout
+        """Run what takes long or is seen by others; what it says, which with `dry` is nothing."""
+        return self._run(command, dry=self.dry).stdout
 
     def push(self, *command: object) -> str:
         """Run what sends something to a registry; its digest there, or a placeholder with `dry`."""
+        done = self._run(command, dry=self.dry)
+        return UNKNOWN if self.dry else digest_of(done.stdout + done.stderr)
+
+    def _run(self, command: Sequence[object], dry: bool = False) -> "subprocess.CompletedProcess[str]":
         words = [str(word) for word in command]
         print("$", shlex.join(words), flush=True)
-        if self.dry:
-            return UNKNOWN
-        done = self._run(words)
-        return digest_of(done.stdout + done.stderr)
-
-    def _run(self, words: list[str]) -> "subprocess.CompletedProcess[str]":
+        if dry:
+            return subprocess.CompletedProcess(words, 0, "", "")
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ReleaseError(

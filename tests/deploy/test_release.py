@@ -92,6 +92,7 @@ def test_a_clean_clone_shows_the_whole_plan(made: Path) -> None:
     (pushed,) = [line for line in plan if f"/timeside-{ABOUT['version']}.tgz oci://{REGISTRY}/charts" in line]
     chart_signed = plan.index(f"cosign sign --yes --key env://KEY {REGISTRY}/charts/timeside@{release.UNKNOWN}")
     assert signed < plan.index(pushed) < chart_signed
+    assert any(" package " in line for line in plan)
     assert "sign-blob" in plan[-1]
     assert git(made, "status", "--porcelain", "--ignored") == ""
 
