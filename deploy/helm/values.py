@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from timeside.worker import WorkerSettings
 from timeside_api.http.settings import HttpSettings
 from timeside_api.settings import ApiSettings
+from timeside_core.bus.access import KafkaAccess, Mechanism
 from timeside_core.stage.settings import StageSettings
 from timeside_decoder.stage import DecoderSettings
 
@@ -19,6 +20,7 @@ _BY_THE_CHART = frozenset(
     {
         *("database_url", "secret", "kafka_bootstrap", "store_url", "home", "scratch", "pool", "lanes", "local_pool"),
         *("live", "host", "port", "http_host", "http_port", "path_prefix"),
+        *KafkaAccess.model_fields,
     }
 )
 """Settings that follow from other values."""
@@ -67,11 +69,48 @@ class Image(_Values):
     """Instead of a tag."""
 
 
+class KafkaAuthorities(_Values):
+    """PEM of the authorities that vouch for brokers, in a Secret or a ConfigMap; those of the image where neither."""
+
+    existingSecret: OptionalSecretName
+    existingConfigMap: OptionalSecretName
+    key: Key
+
+
+class KafkaCertificate(_Values):
+    """A certificate to show to brokers, and its key, as PEM; none where no Secret is named."""
+
+    existingSecret: OptionalSecretName
+    certificateKey: Key
+    privateKeyKey: Key
+
+
+class KafkaTls(_Values):
+    """Encryption."""
+
+    enabled: bool
+    ca: KafkaAuthorities
+    certificate: KafkaCertificate
+
+
+class KafkaSasl(_Values):
+    """Passwords; none where no Secret is named."""
+
+    existingSecret: OptionalSecretName
+    username: str
+    """In place of usernameKey."""
+    usernameKey: Key
+    passwordKey: Key
+    mechanism: Mechanism
+
+
 class Kafka(_Values):
     """The brokers."""
 
     bootstrap: Annotated[str, Field(pattern=r"^([^\s:,/]+:[0-9]+(,[^\s:,/]+:[0-9]+)*)?$")]
     """host:port, parted by commas."""
+    tls: KafkaTls
+    sasl: KafkaSasl
     maxPartitions: Annotated[int, Field(ge=1)] | None = None
     """Of a topic, on a small cluster; it may be raised later, never lowered."""
 

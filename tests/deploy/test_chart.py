@@ -98,6 +98,48 @@ def test_secrets_are_files_and_only_the_platform_has_them(default: list[Object])
         assert not any("PASSWORD" in name or name == "TIMESIDE_SECRET" for name in environment(each))
 
 
+def test_who_speaks_to_kafka_has_what_it_asks_for_as_files() -> None:
+    folder = "/run/secrets/timeside/kafka"
+    rendered = render(yaml.safe_load((CI / "full.yaml").read_text()))
+    pods = [each for each in rendered if each["kind"] in ("Deployment", "Job")]
+    assert len(pods) == 10
+    for each in pods:
+        files = {name: value for name, value in environment(each).items() if name.startswith("TIMESIDE_KAFKA_")}
+        del files["TIMESIDE_KAFKA_BOOTSTRAP"]
+        mounted = {one["mountPath"] for one in container(each)["volumeMounts"] if one["mountPath"].startswith(folder)}
+        sources = {one["name"]: one for one in pod(each)["volumes"] if one["name"].startswith("kafka-")}
+        if component(each) == "migrate":
+            assert not files
+            assert not mounted
+            assert not sources
+            continue
+        assert files == {
+            "TIMESIDE_KAFKA_TLS": "true",
+            "TIMESIDE_KAFKA_CA": f"{folder}-ca/ca.crt",
+            "TIMESIDE_KAFKA_CERTIFICATE": f"{folder}-certificate/tls.crt",
+            "TIMESIDE_KAFKA_KEY": f"{folder}-certificate/tls.key",
+            "TIMESIDE_KAFKA_USERNAME_FILE": f"{folder}-login/username",
+            "TIMESIDE_KAFKA_PASSWORD_FILE": f"{folder}-login/password",
+            "TIMESIDE_KAFKA_MECHANISM": "SCRAM-SHA-256",
+        }
+        assert mounted == {f"{folder}-ca", f"{folder}-certificate", f"{folder}-login"}
+        assert sources["kafka-ca"]["configMap"]["name"] == "kafka-ca"
+        assert sources["kafka-certificate"]["secret"]["items"] == [
+            {"key": "user.crt", "path": "tls.crt"},
+            {"key": "user.key", "path": "tls.key"},
+        ]
+        assert sources["kafka-login"]["secret"]["secretName"] == "kafka-login"
+        assert all(one["readOnly"] for one in container(each)["volumeMounts"] if one["name"] in sources)
+
+
+def test_a_name_to_log_in_by_is_no_secret() -> None:
+    kafka: Object = {"kafka": {"sasl": {"existingSecret": "login", "username": "ada"}}}
+    analyzer = found(render(NEEDED, kafka), "Deployment", "t-timeside-analyzer")
+    assert environment(analyzer)["TIMESIDE_KAFKA_USERNAME"] == "ada"
+    (login,) = [each for each in pod(analyzer)["volumes"] if each["name"] == "kafka-login"]
+    assert login["secret"]["items"] == [{"key": "password", "path": "password"}]
+
+
 def test_a_cluster_may_pick_users() -> None:
     values = yaml.safe_load((CI / "openshift.yaml").read_text())
     contexts = [pod(each)["securityContext"] for each in of_kind(render(values), "Deployment")]
@@ -275,6 +317,16 @@ def test_pools_of_ones_own_get_topics() -> None:
     [
         ({"kafka": {"bootstrap": ""}}, "kafka.bootstrap: must name the brokers"),
         ({"kafka": {"bootstrap": "kafka"}}, "/kafka/bootstrap"),
+        ({"kafka": {"tls": {"ca": {"existingSecret": "a"}}}}, "kafka.tls.enabled: must be true"),
+        (
+            {"kafka": {"tls": {"enabled": True, "ca": {"existingSecret": "a", "existingConfigMap": "b"}}}},
+            "kafka.tls.ca.existingConfigMap: must be empty",
+        ),
+        ({"kafka": {"sasl": {"username": "ada"}}}, "kafka.sasl.existingSecret: must hold the password"),
+        ({"kafka": {"sasl": {"mechanism": "PLAIN"}}}, "kafka.sasl.mechanism: PLAIN sends"),
+        ({"kafka": {"sasl": {"mechanism": "NONE"}}}, "/kafka/sasl/mechanism"),
+        ({"kafka": {"sasl": {"password": "hush"}}}, "password"),
+        ({"api": {"settings": {"kafka_password": "hush"}}}, "kafka_password"),
         ({"store": {"url": ""}}, "store: needs store.url"),
         ({"store": {"volume": {"existingClaim": "c"}}}, "store.url: must be empty"),
         ({"store": {"url": "ftp://x"}}, "/store/url"),

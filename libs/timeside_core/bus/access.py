@@ -2,9 +2,11 @@
 
 import ssl
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+
+Mechanism: TypeAlias = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
 
 _NEVER = b"-"
 """A passphrase for keys that have one: without any, OpenSSL would ask for it at the terminal."""
@@ -27,7 +29,7 @@ class KafkaAccess(BaseModel):
     """Name to log in by."""
     kafka_password: Annotated[SecretStr | None, Field(min_length=1, validate_default=True)] = None
     """Its password."""
-    kafka_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
+    kafka_mechanism: Mechanism = "SCRAM-SHA-512"
     """How the password is proven; PLAIN sends it, and so needs TLS."""
 
     @field_validator("kafka_ca")

@@ -2,6 +2,31 @@
 
 {{- define "timeside.environment" -}}
 - {name: TIMESIDE_KAFKA_BOOTSTRAP, value: {{ .root.Values.kafka.bootstrap | quote }}}
+{{- if not .of.noKafka }}
+{{- with .root.Values.kafka.tls }}
+{{- if .enabled }}
+- {name: TIMESIDE_KAFKA_TLS, value: "true"}
+{{- if or .ca.existingSecret .ca.existingConfigMap }}
+- {name: TIMESIDE_KAFKA_CA, value: /run/secrets/timeside/kafka-ca/ca.crt}
+{{- end }}
+{{- if .certificate.existingSecret }}
+- {name: TIMESIDE_KAFKA_CERTIFICATE, value: /run/secrets/timeside/kafka-certificate/tls.crt}
+- {name: TIMESIDE_KAFKA_KEY, value: /run/secrets/timeside/kafka-certificate/tls.key}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with .root.Values.kafka.sasl }}
+{{- if .existingSecret }}
+{{- if .username }}
+- {name: TIMESIDE_KAFKA_USERNAME, value: {{ .username | quote }}}
+{{- else }}
+- {name: TIMESIDE_KAFKA_USERNAME_FILE, value: /run/secrets/timeside/kafka-login/username}
+{{- end }}
+- {name: TIMESIDE_KAFKA_PASSWORD_FILE, value: /run/secrets/timeside/kafka-login/password}
+- {name: TIMESIDE_KAFKA_MECHANISM, value: {{ .mechanism }}}
+{{- end }}
+{{- end }}
+{{- end }}
 - {name: TIMESIDE_HOME, value: /var/lib/timeside}
 - {name: TIMESIDE_SCRATCH, value: /var/lib/timeside/scratch}
 {{- if .of.readsStore }}
@@ -36,6 +61,9 @@
 {{- if .of.hasSecret }}
 - {name: secret, mountPath: /run/secrets/timeside/secret, readOnly: true}
 {{- end }}
+{{- range $name, $_ := include "timeside.kafkaFiles" . | fromJson }}
+- {name: {{ $name }}, mountPath: /run/secrets/timeside/{{ $name }}, readOnly: true}
+{{- end }}
 {{- end -}}
 
 {{- define "timeside.volumes" -}}
@@ -58,4 +86,37 @@
     secretName: {{ .root.Values.secret.existingSecret }}
     items: [{key: {{ .root.Values.secret.key }}, path: secret}]
 {{- end }}
+{{- range $name, $source := include "timeside.kafkaFiles" . | fromJson }}
+- {{ merge (dict "name" $name) $source | toJson }}
+{{- end }}
+{{- end -}}
+
+{{/* Sources of volumes, by name, of what Kafka asks for. */}}
+{{- define "timeside.kafkaFiles" -}}
+{{- $tls := .root.Values.kafka.tls -}}
+{{- $sasl := .root.Values.kafka.sasl -}}
+{{- $files := dict -}}
+{{- if and $tls.enabled (not .of.noKafka) -}}
+  {{- $items := list (dict "key" $tls.ca.key "path" "ca.crt") -}}
+  {{- with $tls.ca.existingSecret -}}
+    {{- $_ := set $files "kafka-ca" (dict "secret" (dict "secretName" . "items" $items)) -}}
+  {{- end -}}
+  {{- with $tls.ca.existingConfigMap -}}
+    {{- $_ := set $files "kafka-ca" (dict "configMap" (dict "name" . "items" $items)) -}}
+  {{- end -}}
+  {{- with $tls.certificate -}}
+    {{- $items := list (dict "key" .certificateKey "path" "tls.crt") (dict "key" .privateKeyKey "path" "tls.key") -}}
+    {{- if .existingSecret -}}
+      {{- $_ := set $files "kafka-certificate" (dict "secret" (dict "secretName" .existingSecret "items" $items)) -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- if and $sasl.existingSecret (not .of.noKafka) -}}
+  {{- $items := list (dict "key" $sasl.passwordKey "path" "password") -}}
+  {{- if not $sasl.username -}}
+    {{- $items = append $items (dict "key" $sasl.usernameKey "path" "username") -}}
+  {{- end -}}
+  {{- $_ := set $files "kafka-login" (dict "secret" (dict "secretName" $sasl.existingSecret "items" $items)) -}}
+{{- end -}}
+{{- $files | toJson -}}
 {{- end -}}

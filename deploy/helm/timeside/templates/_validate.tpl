@@ -3,6 +3,20 @@
 {{- if not .Values.kafka.bootstrap -}}
 {{- fail "kafka.bootstrap: must name the brokers, as host:port parted by commas" -}}
 {{- end -}}
+{{- with .Values.kafka.tls -}}
+{{- if and (not .enabled) (or .ca.existingSecret .ca.existingConfigMap .certificate.existingSecret) -}}
+{{- fail "kafka.tls.enabled: must be true where kafka.tls.ca or kafka.tls.certificate is given" -}}
+{{- end -}}
+{{- if and .ca.existingSecret .ca.existingConfigMap -}}
+{{- fail "kafka.tls.ca.existingConfigMap: must be empty where kafka.tls.ca.existingSecret is given" -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.kafka.sasl.username (not .Values.kafka.sasl.existingSecret) -}}
+{{- fail "kafka.sasl.existingSecret: must hold the password of kafka.sasl.username" -}}
+{{- end -}}
+{{- if and (eq .Values.kafka.sasl.mechanism "PLAIN") (not .Values.kafka.tls.enabled) -}}
+{{- fail "kafka.sasl.mechanism: PLAIN sends the password as it is, and so needs kafka.tls.enabled" -}}
+{{- end -}}
 {{- $claim := include "timeside.storeClaim" . -}}
 {{- if and (not .Values.store.url) (not $claim) -}}
 {{- fail "store: needs store.url (s3://bucket/prefix), or store.volume.existingClaim, or store.volume.size" -}}
