@@ -1,10 +1,9 @@
-"""A broker that asks for TLS, passwords and certificates: whoever has them gets all, others are told soon why not."""
+"""A broker with TLS, passwords, certificates, ACLs: who has what it asks for gets all, others hear soon why not."""
 
 import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.support import kafka, services
@@ -16,7 +15,7 @@ from timeside.cli.__main__ import app
 from timeside_core import topics
 from timeside_core.bus import BusSettings, KafkaAccess, Partition, Topic
 from timeside_core.bus.kafka import KafkaAdmin, KafkaBus
-from timeside_core.errors import BusAccessError
+from timeside_core.errors import BusAccessError, BusError
 from timeside_core.messages import encode
 from timeside_core.settings import from_environment
 from timeside_core.store import Store
@@ -38,7 +37,18 @@ def guarded() -> Iterator[kafka.Guarded]:
 
 def access(settings: dict[str, str], **other: str) -> KafkaAccess:
     changed = settings | {f"KAFKA_{name.upper()}": value for name, value in other.items()}
-    return from_environment(KafkaAccess, {f"TIMESIDE_{name}": value for name, value in changed.items() if value})
+    return from_environment(KafkaAccess, variables({name: value for name, value in changed.items() if value}))
+
+
+def variables(settings: dict[str, str]) -> dict[str, str]:
+    return {f"TIMESIDE_{name}": value for name, value in settings.items()}
+
+
+def timeside(guarded: kafka.Guarded, *words: str) -> None:
+    """A command, which must do what it should."""
+    address, settings = guarded.by_password
+    done = CliRunner().invoke(app, [*words, "--kafka", address], env=variables(settings))
+    assert done.exit_code == 0, done.output
 
 
 def listener(guarded: kafka.Guarded, name: str) -> tuple[str, dict[str, str]]:
@@ -58,7 +68,7 @@ async def test_who_is_let_in_gets_all(guarded: kafka.Guarded, name: str, mechani
     """Topics, a producer, a reader, a group, what it has committed, seen from outside."""
     address, settings = listener(guarded, name)
     let_in = access(settings, mechanism=mechanism)
-    topic = Topic(name=f"{name}-{mechanism}", partitions=1)
+    topic = Topic(name=f"ts.{name}.{mechanism}", partitions=1)
     partition = Partition(topic.name, 0)
     assert len((await topics.apply(address, [topic], access=let_in)).of("made")) == 1
     async with KafkaBus(address, topics=[topic.name], settings=SETTINGS, access=let_in) as bus:
@@ -72,6 +82,12 @@ async def test_who_is_let_in_gets_all(guarded: kafka.Guarded, name: str, mechani
         assert await bus.committed(topic.name, [partition]) == {partition: 1}
         await bus.trim({partition: 1})
         assert (await bus.bounds([partition]))[partition].first == 1
+
+
+async def test_topics_of_others_are_closed(guarded: kafka.Guarded) -> None:
+    address, settings = guarded.by_password
+    with pytest.raises(BusError, match="making 'others': Authorization failed"):
+        await topics.apply(address, [Topic(name="others", partitions=1)], access=access(settings))
 
 
 @pytest.mark.parametrize(
@@ -111,10 +127,7 @@ async def test_a_certificate_is_of_the_name_that_a_broker_is_reached_by(guarded:
 async def test_a_service_does_its_work_behind_both(tmp_path: Path, guarded: kafka.Guarded) -> None:
     """Topics by the command line, an analyzer with its password from a file."""
     address, settings = guarded.by_password
-    environ = {f"TIMESIDE_{name}": value for name, value in settings.items()}
-    arguments = ["topics", "apply", "--kafka", address, "--max-partitions", "1"]
-    applied = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=environ)
-    assert applied.exit_code == 0, applied.output
+    await asyncio.to_thread(timeside, guarded, "topics", "apply", "--max-partitions", "1")
     store = Store((tmp_path / "store").as_uri())
     path = recording(tmp_path / "a.wav")
     (level,) = processors("level")
@@ -131,16 +144,25 @@ async def test_a_service_does_its_work_behind_both(tmp_path: Path, guarded: kafk
             await results.until(all_done([asked]))
     (done,) = results.done(asked.run.run_id)
     same(stored(store, done), (FileDecoder(path) | level).run())
+    await asyncio.to_thread(timeside, guarded, "letters", "list")
+
+
+async def test_the_platform_does_its_work_behind_both(
+    tmp_path: Path, guarded: kafka.Guarded, database_url: str
+) -> None:
+    address, settings = guarded.by_password
+    await asyncio.to_thread(timeside, guarded, "topics", "apply", "--max-partitions", "1")
+    environ = services.environ(tmp_path, address) | variables(settings | {"DATABASE_URL": database_url})
+    platform = services.Service("api", environ, tmp_path / "log", ("--role", "dispatcher,recorder"))
+    platform.start()
+    await asyncio.to_thread(platform.wait_ready)
+    assert await asyncio.to_thread(platform.stop) == 0
 
 
 def test_a_service_that_is_not_let_in_ends(tmp_path: Path, guarded: kafka.Guarded) -> None:
     address, settings = guarded.by_password
-    variables: dict[str, Any] = {f"TIMESIDE_{name}": value for name, value in settings.items()}
-    service = services.Service(
-        "analyzer",
-        services.environ(tmp_path, address) | variables | {"TIMESIDE_KAFKA_PASSWORD": "guessed"},
-        tmp_path / "log",
-    )
+    environ = services.environ(tmp_path, address) | variables(settings | {"KAFKA_PASSWORD": "guessed"})
+    service = services.Service("analyzer", environ, tmp_path / "log")
     service.start()
     assert service.wait() == 1
     log = service.log.read_text()

@@ -6,7 +6,7 @@
         broker.restart()  # same ports, same data
 
     with running(guarded=True) as broker:
-        ...  # besides, broker.guarded has listeners with TLS: one for passwords, one for certificates
+        ...  # besides, broker.guarded has listeners with TLS, by password and by certificate, and ACLs
 
 Needs Java 17 and, once, Maven. The jars lie in `$TIMESIDE_CACHE` (default `~/.cache/timeside`), one folder per pom.
 A broker dies with the process that started it, however that ends.
@@ -69,6 +69,8 @@ ssl.keystore.location={folder}/broker.pem
 ssl.truststore.type=PEM
 ssl.truststore.location={folder}/ca.pem
 listener.name.ssl.ssl.client.auth=required
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
 sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256,PLAIN
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
@@ -232,7 +234,18 @@ def start(folder: Path | None = None, *, guarded: bool = False) -> Broker:
     if _java("kafka.tools.StorageTool", *arguments, *users, folder=folder).wait(START_LIMIT_S):
         raise BrokerError(f"Kafka's storage could not be formatted: see {folder / 'log'}")
     broker.start()
+    if broker.guarded:
+        _allow(broker)
     return broker
+
+
+def _allow(broker: Broker) -> None:
+    """Let everybody who gets in use topics and groups of ours, and no others."""
+    ours = ("--topic", "ts.", "--group", "ts.", "--resource-pattern-type", "prefixed", "--operation", "All")
+    arguments = ("--bootstrap-server", broker.bootstrap, "--add", "--allow-principal", "User:*", *ours)
+    if _java("org.apache.kafka.tools.AclCommand", *arguments, folder=broker.folder).wait(START_LIMIT_S):
+        broker.stop()
+        raise BrokerError(f"Kafka's ACLs could not be set: see {broker.folder / 'log'}")
 
 
 def _write_files(broker: Broker) -> None:
