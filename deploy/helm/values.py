@@ -349,6 +349,8 @@ class NetworkPolicy(_Values):
     kafka: Egress
     database: Egress
     store: Egress
+    traces: Egress
+    """Where settings say where traces go."""
     live: Egress
     """Of the live decoder only."""
     imports: OptionalEgress

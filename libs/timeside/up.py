@@ -36,9 +36,10 @@ from timeside_core import topics
 from timeside_core.bus import Bus, KafkaAccess, connect
 from timeside_core.ids import uuid7
 from timeside_core.settings import Seconds, from_environment
-from timeside_core.stage import log
+from timeside_core.stage import log, traces
 from timeside_core.stage.service import Work, Worker
 from timeside_core.stage.settings import StageSettings
+from timeside_core.stage.traces import TraceSettings
 from timeside_core.store import Store
 from timeside_grapher.stage import DRAW_STAGE
 
@@ -52,7 +53,7 @@ MEMORY = "memory:"
 """What names of buses in memory begin with."""
 
 
-class UpSettings(KafkaAccess):
+class UpSettings(KafkaAccess, TraceSettings):
     """What the environment says: `TIMESIDE_HOME` sets `home`; secrets may be in files (`…_FILE`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -102,7 +103,7 @@ def database_of(settings: UpSettings, *, may_run: bool = False) -> Generator[tup
 def run(settings: UpSettings, host: str, port: int, say: Callable[[str], None]) -> None:
     """Until told to stop by SIGINT or SIGTERM; `say` tells the address, and the first password."""
     log.configure("up", settings.log_level)
-    with listen(host, port) as listening, database_of(settings) as (url, server):
+    with listen(host, port) as listening, database_of(settings) as (url, server), traces.exporting("up", settings):
         asyncio.run(_Platform(settings, url, server, say).run(listening))
 
 

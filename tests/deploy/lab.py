@@ -301,6 +301,32 @@ def watch(lab: Lab) -> None:
     )
 
 
+def trace(lab: Lab) -> None:
+    """A request's trace goes through all services to its results; another collector stands in the place of Jaeger."""
+    lab.stack.files.append(engine.ROOT / "tests" / "deploy" / "collector.yml")
+    lab.stack.write_env(TIMESIDE_TRACES_URL="http://jaeger:4318")
+    try:
+        lab.stack.compose("--profile", "observability", "up", "--detach", "--wait", "jaeger")
+        lab.stack.up()
+        with lab.load("traced"):
+            time.sleep(10)
+        time.sleep(6)  # spans are sent every 5 s
+        said = lab.stack.compose("--profile", "observability", "logs", "--no-log-prefix", "jaeger").stdout
+        services: dict[str, set[str]] = {}
+        for line in said.splitlines():
+            found, service, *_ = line.split()
+            services.setdefault(found, set()).add(service.removeprefix("timeside-"))
+        path = {"api-http", "api-dispatcher", "api-recorder", "decoder", "analyzer", "encoder"}
+        whole = [found for found in services.values() if path <= found]
+        assert whole, services
+        lab.say(f"traces: {len(services)} came, {len(whole)} of them by {', '.join(sorted(path))}")
+    finally:
+        lab.stack.files.pop()
+        lab.stack.write_env()
+    lab.stack.compose("--profile", "observability", "rm", "--stop", "--force", "jaeger")
+    lab.stack.up()
+
+
 def notebook(lab: Lab) -> None:
     """The example runs in the notebook's container, and asks the platform."""
     lab.stack.write_env(NOTEBOOK_KEY=lab.client.key)
@@ -396,7 +422,7 @@ def versions(lab: Lab) -> None:
 
 STEPS: tuple[Callable[[Lab], None], ...] = (
     build, versions, refuse, up, locked, result, scale, kill, broker, database, network, drain, renew, survive, once,
-    restore, watch, notebook, plugin, bucket,
+    restore, watch, trace, notebook, plugin, bucket,
 )  # fmt: skip
 
 

@@ -239,6 +239,15 @@ def test_nothing_goes_out_but_what_is_named(default: list[Object]) -> None:
     assert allowed["topics"] == {kafka}
 
 
+def test_traces_go_to_the_collector_from_services_only() -> None:
+    rendered = render(NEEDED, {"settings": {"drain_s": 20, "traces_url": "http://collector:4318"}})
+    policies = {of(each): each["spec"] for each in of_kind(rendered, "NetworkPolicy") if of(each)}
+    silent = {name for name, spec in policies.items() if 4318 not in set[int]().union(*map(ports, spec["egress"]))}
+    assert silent == {"migrate", "topics", "test"}
+    for each in of_kind(rendered, "Deployment"):
+        assert environment(each)["TIMESIDE_TRACES_URL"] == "http://collector:4318"
+
+
 def of(policy: Object) -> str:
     """Whose; the policy of all has none."""
     return policy["metadata"]["labels"].get("app.kubernetes.io/component", "")

@@ -86,7 +86,7 @@ def test_images_of_others_are_pinned_and_watched(name: str):
 
 def test_only_the_api_is_reached_from_outside_and_only_live_sources_reach_it():
     published = {name for name, each in SERVICES.items() if "ports" in each}
-    assert published == {"api", "grafana", "notebook"}
+    assert published == {"api", "grafana", "jaeger", "notebook"}
     assert all(port.startswith("${API_ADDRESS:-127.0.0.1}:") for name in published for port in SERVICES[name]["ports"])
     inside = {name for name, each in COMPOSE["networks"].items() if each.get("internal")}
     assert inside == COMPOSE["networks"].keys() - {"published", "outside"}

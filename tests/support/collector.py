@@ -1,5 +1,11 @@
-"""A collector of traces: takes what services send by OTLP over HTTP, and keeps it in memory."""
+"""A collector of traces: takes what services send by OTLP over HTTP, and keeps it in memory.
 
+    python collector.py PORT
+
+serves everybody, and writes a line for each span: trace, service, name.
+"""
+
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -47,20 +53,7 @@ class Collector:
 def collecting() -> Generator[Collector]:
     """A collector on loopback."""
     collector = Collector("")
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            assert self.path == "/v1/traces"
-            collector.spans += _spans(body)
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with _server("127.0.0.1", 0, collector.spans.extend) as server:
         collector.url = f"http://127.0.0.1:{server.server_port}"
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
@@ -69,6 +62,22 @@ def collecting() -> Generator[Collector]:
         finally:
             server.shutdown()
             serving.join()
+
+
+def _server(host: str, port: int, take: Callable[[list[Collected]], None]) -> ThreadingHTTPServer:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            assert self.path == "/v1/traces"
+            take(_spans(body))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    return ThreadingHTTPServer((host, port), Handler)
 
 
 def _spans(body: bytes) -> list[Collected]:
@@ -93,3 +102,12 @@ def _spans(body: bytes) -> list[Collected]:
                 for span in scope.spans
             ]
     return found
+
+
+def _write(spans: list[Collected]) -> None:
+    for each in spans:
+        print(each.trace_id, each.service, each.name, flush=True)
+
+
+if __name__ == "__main__":
+    _server("0.0.0.0", int(sys.argv[1]), _write).serve_forever()

@@ -25,7 +25,7 @@ from timeside_core.bus import (
 )
 from timeside_core.errors import BusError, PoisonError, TimesideError
 from timeside_core.messages import Cancel, Lane, RunRef, Stop, decode
-from timeside_core.stage import log
+from timeside_core.stage import log, traces
 from timeside_core.stage.blocks import Blocks
 from timeside_core.stage.children import Children, Kind
 from timeside_core.stage.commands import Commands, Files
@@ -270,7 +270,8 @@ def main(
     try:
         settings = read_settings()
         chosen = stages(settings) if callable(stages) else stages
-        return asyncio.run(_serve(chosen, settings, lambda kafka: bus(kafka, settings)))
+        with traces.exporting(name, settings):
+            return asyncio.run(_serve(chosen, settings, lambda kafka: bus(kafka, settings)))
     except TimesideError as error:
         _log.critical("%s", error)
         return 1

@@ -11,11 +11,12 @@ from timeside_core.bus import KafkaAccess
 from timeside_core.errors import ParameterError
 from timeside_core.messages import Lane
 from timeside_core.settings import Seconds
+from timeside_core.stage.traces import TraceSettings
 
 PREFIX = "TIMESIDE_"
 
 
-class StageSettings(KafkaAccess):
+class StageSettings(KafkaAccess, TraceSettings):
     """What all workers have in common. `TIMESIDE_DRAIN_S=20` sets `drain_s`; lists are parted by commas."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

@@ -20,7 +20,7 @@ from timeside_core import topics
 from timeside_core.bus import Bus, BusSettings, connect
 from timeside_core.errors import TimesideError
 from timeside_core.settings import from_environment
-from timeside_core.stage import log
+from timeside_core.stage import log, traces
 from timeside_core.stage.probes import Probes
 
 BUS_NAME = "kafka"
@@ -72,7 +72,8 @@ def main() -> None:
     try:
         settings = from_environment(ApiSettings, os.environ)
         log.configure("api", settings.log_level)
-        asyncio.run(serve(arguments.role, settings))
+        with traces.exporting("-".join(("api", *arguments.role)), settings):
+            asyncio.run(serve(arguments.role, settings))
     except TimesideError as error:
         _log.critical("%s", error)
         sys.exit(1)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from timeside_core.bus import KafkaAccess
 from timeside_core.settings import Seconds
+from timeside_core.stage.traces import TraceSettings
 
 
 class RunSettings(BaseModel):
@@ -53,7 +54,7 @@ class RunSettings(BaseModel):
     """Of these, those that are asked of when the task is made: whoever makes it waits for them."""
 
 
-class ApiSettings(KafkaAccess):
+class ApiSettings(KafkaAccess, TraceSettings):
     """What the environment says; `TIMESIDE_DATABASE_URL` sets `database_url`, secrets may be in files (`…_FILE`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
