@@ -30,6 +30,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "deploy" / "helm" / "timeside"
 OUT = ROOT / "dist" / "release"
+SBOM = "/opt/timeside/sbom.cdx.json"
+"""In an image."""
 IMAGES_KEY = "artifacthub.io/images"
 UNKNOWN = "sha256:" + 64 * "0"
 """In place of a digest that only a push would tell."""
@@ -92,7 +94,7 @@ class Signer:
 
     def file(self, path: Path) -> None:
         """Sign a file, by one beside it."""
-        self._cosign("sign-blob", "--bundle", f"{path}.sigstore.json", path)
+        self._cosign("sign-blob", "--bundle", f"{path}.bundle", path)
 
     def _cosign(self, verb: str, *words: object) -> None:
         if self.key:
@@ -189,9 +191,8 @@ def build(shell: Shell, given: argparse.Namespace, revision: str, time: str) -> 
             arguments = {"PYTHON_IMAGE": given.base, "VERSION": given.version, "REVISION": revision}
             words = [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
             words += ["--label", f"org.opencontainers.image.created={time}", *given.build]
-            shell.there(
-                "docker", "build", "-f", "deploy/Dockerfile", "--target", target, "--tag", reference, *words, "."
-            )
+            words += ["--file", "deploy/Dockerfile", "--target", target, "--tag", reference]
+            shell.there("docker", "build", *words, ".")
         check_labels(shell, reference, version=given.version, revision=revision)
     return made
 
@@ -226,27 +227,15 @@ def release(given: argparse.Namespace, out: Path) -> None:
 
     made = build(shell, given, revision, time)
     for repository, reference in made.items():
-        command = (
-            "docker",
-            "run",
-            "--rm",
-            "--network=none",
-            "--entrypoint=cat",
-            reference,
-            "/opt/timeside/sbom.cdx.json",
-        )
-        (out / "sbom" / f"{Path(repository).name}.cdx.json").write_text(shell.there(*command))
-    digests = {repository: shell.push("docker", "push", made[repository]) for repository in made}
+        command = ("docker", "run", "--rm", "--network=none", "--entrypoint=cat", reference, SBOM)
+        sbom(out, repository).write_text(shell.there(*command))
+    digests = {repository: shell.push("docker", "push", reference) for repository, reference in made.items()}
     for repository, digest in digests.items():
         pinned = f"{given.registry}/{repository}@{digest}"
         signer.image(pinned)
-        signer.contents(pinned, out / "sbom" / f"{Path(repository).name}.cdx.json")
+        signer.contents(pinned, sbom(out, repository))
 
-    (out / "images.yaml").write_text(yaml.safe_dump(values(given.registry, digests)))
-    (out / "compose.images.yml").write_text(override(given.registry, digests))
-    with tempfile.TemporaryDirectory() as folder:
-        chart = stage(Path(folder), given.registry, digests)
-        shell.here(given.helm, "package", chart, "--destination", out)
+    pin(shell, given, digests, out)
     plain = ["--plain-http"] if given.plain_http else []
     package = out / f"timeside-{chart_version}.tgz"
     digest = shell.push(given.helm, "push", package, f"oci://{given.registry}/charts", *plain)
@@ -255,6 +244,19 @@ def release(given: argparse.Namespace, out: Path) -> None:
     signer.file(out / "SHA256SUMS")
     if not given.dry_run:
         print(f"timeside {given.version}, chart {chart_version} ({digest}): {out}")
+
+
+def sbom(out: Path, repository: str) -> Path:
+    """Where it is told what an image holds."""
+    return out / "sbom" / f"{Path(repository).name}.cdx.json"
+
+
+def pin(shell: Shell, given: argparse.Namespace, digests: Digests, out: Path) -> None:
+    """Write what names images by digest: for chart, for compose, and the packaged chart."""
+    (out / "images.yaml").write_text(yaml.safe_dump(values(given.registry, digests)))
+    (out / "compose.images.yml").write_text(override(given.registry, digests))
+    with tempfile.TemporaryDirectory() as folder:
+        shell.here(given.helm, "package", stage(Path(folder), given.registry, digests), "--destination", out)
 
 
 def write_sums(out: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_clean_clone_shows_the_whole_plan(made: Path) -> None:
     for target in release.targets():
         reference = f"{REGISTRY}/timeside/{target}:{VERSION}"
         (built,) = [line for line in plan if f"--target {target} " in line]
-        assert f"--tag {reference} " in built
+        assert built.endswith(f" --tag {reference} .")
         assert f"--build-arg VERSION={VERSION} --build-arg REVISION={revision} " in built
         assert f"--build-arg PYTHON_{BASE.removeprefix('--').replace('base', 'IMAGE')} " in built
         assert "--pull" in built
