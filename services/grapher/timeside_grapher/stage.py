@@ -116,7 +116,8 @@ def opener(settings: Mapping[str, Any], on_step: OnStep) -> Opener:
 
 def draw_opener(settings: Mapping[str, Any], _: OnStep) -> Opener:
     """Handlers of commands, in a child; one that serves other stages too is told more than it needs."""
-    store = Store(StageSettings.model_validate({name: settings[name] for name in StageSettings.model_fields}).store)
+    own = {name: value for name, value in settings.items() if name in StageSettings.model_fields}
+    store = Store(StageSettings.model_validate(own).store)
     return lambda _, __: Drawing(store)
 
 
