@@ -99,10 +99,13 @@ class Collected:
 
     async def until(self, enough: Callable[[list[Any]], bool], *, within_s: float = PATIENCE_S) -> list[Any]:
         """Wait until what was sent is enough."""
-        async with asyncio.timeout(within_s):
-            while not enough(self.messages):
-                for records in (await self._reader.getmany(timeout_s=0.2)).values():
-                    self.messages += [decode(each.partition.topic, each.value) for each in records]
+        try:
+            async with asyncio.timeout(within_s):
+                while not enough(self.messages):
+                    for records in (await self._reader.getmany(timeout_s=0.2)).values():
+                        self.messages += [decode(each.partition.topic, each.value) for each in records]
+        except TimeoutError:
+            raise AssertionError(f"within {within_s:g} s only this came: {self.messages}") from None
         return self.messages
 
     def done(self, run_id: UUID) -> list[Done]:

@@ -252,13 +252,13 @@ class Blocks:
         job.abandon()
 
     async def _find_stalled(self) -> None:
-        """Runs whose decoder is gone. While the bus is away nothing can be heard, and no time passes."""
-        now = min(time.monotonic(), self.outbox.heard)
+        """Runs whose decoder is gone. While the bus is away no time passes; then decoders too must find it again."""
+        now, back = min(time.monotonic(), self.outbox.heard), self.outbox.back
         for part in self._ours():
             for followed, heard in list(part.heard.items()):
                 job = part.jobs.get(followed)
                 limit_s = self._settings.live_stall_s if job is not None and job.is_endless else self._settings.stall_s
-                if now - heard > limit_s and not followed.ended:
+                if now - max(heard, back) > limit_s and not followed.ended:
                     if await self._is_behind(part):
                         part.heard[followed] = time.monotonic()
                     elif job is not None and not job.child.waiting:

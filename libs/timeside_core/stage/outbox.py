@@ -44,6 +44,8 @@ class Outbox:
         self.worker = uuid7()
         self.heard = time.monotonic()
         """When the bus last acknowledged a sign of life."""
+        self.back = self.heard
+        """Since when it has done so without a pause: while it is away, nothing can be heard of anybody."""
 
     async def send(self, job: Job, topic: str, partition: int | None, value: memoryview) -> None:
         """Send for a job; waits for room on the bus. Progress is thinned out."""
@@ -118,7 +120,10 @@ class Outbox:
         for first in range(0, len(runs), _RENEWED_AT_ONCE):
             some = tuple(runs[first : first + _RENEWED_AT_ONCE])
             await self.tell(Renewal(worker=self.worker, stage=self.stage, runs=some), topic=topics.LEASE)
-        self.heard = time.monotonic()
+        now = time.monotonic()
+        if now - self.heard > self._settings.lease_s:  # three are due in that time
+            self.back = now
+        self.heard = now
         BUS_SECONDS.set_to_current_time()
 
     def _is_time(self, job: Job) -> bool:

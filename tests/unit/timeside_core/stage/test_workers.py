@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from tests.support.stages import (
 from tests.support.stages import blocks as stream
 
 from timeside_core import get_processor, topics
-from timeside_core.bus import Bus, BusSettings, Edge, Partition, Reader
+from timeside_core.bus import Bus, BusSettings, Edge, Partition, Position, Reader, Value
 from timeside_core.bus.memory import MemoryBus
 from timeside_core.errors import BusUnavailableError
 from timeside_core.ids import uuid7
@@ -268,6 +269,43 @@ async def test_a_stalled_run_is_reported(tmp_path: Path, settings: StageSettings
     async with memory_bus() as bus, Collected(bus, topics.RESULT) as results, working(bus, [ANALYZER], patience):
         await publish(bus, *blocks[:2])
         messages = await results.until(some(Failed))
+        assert (messages[0].code, messages[0].retriable) == ("stalled", True)
+
+
+class AbsentBus(MemoryBus):
+    """Keeps no sign of life while it is away."""
+
+    def __init__(self) -> None:
+        super().__init__(topics.declared(max_partitions=2), settings=BusSettings())
+        self.is_there = asyncio.Event()
+        self.is_there.set()
+
+    async def send(self, topic: str, value: Value, **more: Any) -> asyncio.Future[Position]:  # type: ignore[override]
+        if topic == topics.LEASE:
+            await self.is_there.wait()
+        return await super().send(topic, value, **more)
+
+
+async def test_a_decoder_has_time_to_come_back_when_the_bus_does(
+    tmp_path: Path, settings: StageSettings, store: Store
+) -> None:
+    path = recording(tmp_path / "a.wav")
+    blocks = stream(command(kept(store, path), processors("level")), path)
+    stall_s = 1.0
+    patience = settings.model_copy(update={"stall_s": stall_s, "lease_s": 0.3})
+    async with (
+        AbsentBus() as bus,
+        Collected(bus, topics.RESULT) as results,
+        working(bus, [ANALYZER], patience) as worker,
+    ):
+        await publish(bus, *blocks[:2])
+        await open_runs(worker, 1)
+        bus.is_there.clear()
+        await asyncio.sleep(2 * stall_s)
+        bus.is_there.set()
+        back = time.monotonic()
+        messages = await results.until(some(Failed))
+        assert time.monotonic() - back >= stall_s
         assert (messages[0].code, messages[0].retriable) == ("stalled", True)
 
 
