@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,13 @@ def guarded() -> Iterator[kafka.Guarded]:
     with kafka.running(guarded=True) as broker:
         assert broker.guarded is not None
         yield broker.guarded
+
+
+@pytest.fixture(autouse=True)
+async def closed() -> AsyncIterator[None]:
+    """aiokafka waits for no end of the connection that it asks for brokers; TLS ends with a round trip."""
+    yield
+    await asyncio.sleep(0.2)
 
 
 def access(settings: dict[str, str], **other: str) -> KafkaAccess:
