@@ -170,7 +170,7 @@ async def test_a_broker_that_is_away_is_waited_for(
             await asyncio.to_thread(broker.kill)
             await asyncio.sleep(AWAY_S)
             await asyncio.to_thread(broker.start)
-            await results.until(all_done([decode]))
+            await results.until(all_done([decode]), within_s=180)
     same(stored(store, results.done(decode.run.run_id)[0]), (FileDecoder(path) | level).run())
 
 
