@@ -82,9 +82,12 @@ class StageSettings(KafkaAccess, TraceSettings):
 
     @property
     def scratch_folder(self) -> Path:
-        """Folder for files of the work at hand; made where it is not there."""
+        """Folder for files of the work at hand; made where it is not there, else raises `ParameterError`."""
         folder = (self.scratch or self.home.expanduser() / "scratch").absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ParameterError(f"TIMESIDE_SCRATCH: {folder} cannot be made: {error.strerror}") from None
         return folder
 
     @classmethod

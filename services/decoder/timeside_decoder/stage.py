@@ -300,12 +300,13 @@ class MediaFiles:
     def __init__(self, settings: StageSettings) -> None:
         self._store = Store(settings.store)
         self._scratch = settings.scratch_folder / "media"
-        folder = self._store.objects.folder
-        if folder is None:
-            self._scratch.mkdir(parents=True, exist_ok=True)
-        else:
-            (folder / "media").mkdir(exist_ok=True)
-        self.readable = (str(self._scratch if folder is None else folder / "media"),)
+        kept = self._store.objects.folder
+        folder = self._scratch if kept is None else kept / "media"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"folder {folder} cannot be made: {error.strerror}") from None
+        self.readable = (str(folder),)
         self._used: Counter[str] = Counter()
         self._lock = threading.Lock()
 

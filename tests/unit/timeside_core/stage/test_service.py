@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from timeside_core.errors import ParameterError
+from timeside_core.errors import ParameterError, StoreError
 from timeside_core.stage.log import JsonFormatter
+from timeside_core.stage.metrics import OPEN_RUNS
 from timeside_core.stage.probes import Probes
 from timeside_core.stage.settings import StageSettings
+from timeside_decoder.stage import MediaFiles
 
 
 def test_settings_are_read_from_variables_and_files(tmp_path: Path) -> None:
@@ -31,6 +33,16 @@ def test_settings_are_read_from_variables_and_files(tmp_path: Path) -> None:
     assert settings.scratch_folder.is_dir()
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ParameterError, match=r"TIMESIDE_SCRATCH: .*file/scratch cannot be made: Not a directory"):
+        _ = StageSettings(scratch=tmp_path / "file" / "scratch").scratch_folder
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "media").touch()
+    with pytest.raises(StoreError, match=r"store/media cannot be made: File exists"):
+        MediaFiles(StageSettings(store_url=(tmp_path / "store").as_uri(), scratch=tmp_path))
+
+
 def test_a_bad_setting_is_named() -> None:
     with pytest.raises(ParameterError, match="TIMESIDE_CHILDREN"):
         StageSettings.of_environment({"TIMESIDE_CHILDREN": "none"})
@@ -45,7 +57,7 @@ async def test_probes() -> None:
         assert (await get(probes.port, "/readyz"))[0] == 200
         status, body = await get(probes.port, "/metrics")
         assert status == 200
-        assert "timeside_open_runs" in body
+        assert OPEN_RUNS.describe()[0].name in body
         assert (await get(probes.port, "/elsewhere"))[0] == 404
 
 

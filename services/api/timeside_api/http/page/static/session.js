@@ -4,6 +4,8 @@ const KEPT = "timeside.refresh";
 const NOT_NOW = [429, 503]; // had no effect, and may be asked again
 const MOST_TRIES = 8;
 const LONGEST_WAIT_S = 10;
+const MOST_CUTS = 3;
+const RETRY_MS = 1000;
 let access = null;
 let refreshing = null;
 
@@ -44,8 +46,9 @@ export async function request(path, { method = "GET", json, signal } = {}) {
       headers: { ...(access && { Authorization: `Bearer ${access}` }), ...(json && { "Content-Type": "application/json" }) },
       body: json && JSON.stringify(json),
     });
-  let answer = await patiently(send);
-  if (answer.status === 401 && (await resume())) answer = await patiently(send);
+  const tries = method === "GET" ? MOST_CUTS : 1; // what is only read may be asked for again
+  let answer = await patiently(send, tries);
+  if (answer.status === 401 && (await resume())) answer = await patiently(send, tries);
   if (answer.status === 401 && access) forget();
   if (!answer.ok) throw new Problem(answer.status, await answer.json().catch(() => ({})));
   return answer;
@@ -77,21 +80,24 @@ export async function upload(path, file, tell) {
 }
 
 /** Asks again where the server has no time now, after as long as it says. */
-async function patiently(send) {
+async function patiently(send, cuts) {
   for (let tries = 1; ; tries++) {
-    const answer = await reached(send);
+    const answer = await reached(send, cuts);
     if (!NOT_NOW.includes(answer.status) || tries === MOST_TRIES) return answer;
     const wait_s = Math.min(LONGEST_WAIT_S, Number(answer.headers.get("Retry-After")) || 1);
     await new Promise((go) => setTimeout(go, 1000 * wait_s));
   }
 }
 
-async function reached(send) {
-  try {
-    return await send();
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("The server cannot be reached.");
+async function reached(send, cuts = 1) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await send();
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      if (tries === cuts) throw new Error("The server cannot be reached.");
+    }
+    await new Promise((go) => setTimeout(go, RETRY_MS));
   }
 }
 
