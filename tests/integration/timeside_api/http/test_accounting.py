@@ -121,11 +121,18 @@ async def test_what_there_is_is_counted_and_what_is_too_much_is_refused(strict: 
     refused = await strict.client.put(f"/v1/items/{items[1]}/media", content=large, headers=ada.headers)
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (403, "bytes")
     asked = {"item_id": items[1], "processors": [{"processor": "rms"}]}
-    assert (await strict.client.post("/v1/tasks", json=asked, headers=ada.headers)).status_code == 202
+    first = await strict.client.post("/v1/tasks", json=asked, headers=ada.headers)
+    assert first.status_code == 202
     asked["processors"] = [{"processor": "level"}]
     refused = await strict.client.post("/v1/tasks", json=asked, headers=ada.headers)
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (403, "open_tasks")
     assert (await usage())["open_tasks"] == {"used": 1, "limit": 1}
+    path = f"/v1/tasks/{first.json()['id']}"
+    await strict.client.post(f"{path}:cancel", headers=ada.headers)
+    assert (await strict.client.post("/v1/tasks", json=asked, headers=ada.headers)).status_code == 202
+    refused = await strict.client.post(f"{path}:retry", headers=ada.headers)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (403, "open_tasks")
+    assert (await strict.client.get(path, headers=ada.headers)).json()["state"] == "cancelled"
 
 
 async def test_who_asks_too_often_is_told_when_to_come_back(strict: Api):

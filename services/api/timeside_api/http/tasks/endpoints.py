@@ -170,11 +170,14 @@ async def task_cancel(task_id: UUID, caller: CallerOf, session: Session, parts: 
 
 
 @router.post("/{task_id}:retry", operation_id="task_retry", responses=errors(403, 404))
-async def task_retry(task_id: UUID, caller: CallerOf, session: Session) -> Retried:
+async def task_retry(task_id: UUID, caller: CallerOf, session: Session, parts: PlatformOf) -> Retried:
     """Ask again for what failed."""
     await repository.get(session, caller, task_id, Level.EDITOR)
     retried = await tasks.retry(session, task_id)
-    return Retried(retried=retried, task=TaskOut.of(await tasks.get(session, task_id)))
+    task = await tasks.get(session, task_id)
+    if retried:
+        await quotas.check_tasks(session, task.owner_id, parts.settings.quotas)
+    return Retried(retried=retried, task=TaskOut.of(task))
 
 
 async def _named(parts: Platform, caller: Caller, body: NewTask) -> Sequence[tuple[str, dict[str, Any]]]:
