@@ -112,6 +112,9 @@ def test_the_commands_of_the_readme_exist(words):
         assert re.search(f"^{rest[0]}:", text("Makefile"), re.MULTILINE)
     elif program.startswith("timeside-"):
         assert program in {point.name for point in entry_points(group="console_scripts")}
+    elif program in ("docker", "helm"):
+        (path,) = (ROOT / word for word in rest if word.startswith("deploy/"))
+        assert path.exists()
     else:
         assert program == "curl" or os.access(ROOT / program, os.X_OK)
 
