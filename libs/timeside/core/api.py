@@ -15,25 +15,21 @@ class IProcessor(Interface):
     @abstractmethod
     def id() -> str:
         """Name in the registry: a lower-case letter, then lower-case letters, digits and underscores."""
-        raise NotImplementedError
 
     @staticmethod
     @abstractmethod
     def version() -> str:
         """Version of the processor, raised when equal samples give another result."""
-        raise NotImplementedError
 
     @staticmethod
     @abstractmethod
     def description() -> str:
         """What the processor is for."""
-        raise NotImplementedError
 
     @staticmethod
     @abstractmethod
     def uuid() -> str:
         """Identity of this instance, the key of its results."""
-        raise NotImplementedError
 
     def setup(
         self,
@@ -68,7 +64,6 @@ class IProcessor(Interface):
     @abstractmethod
     def mediainfo(self) -> dict[str, Any]:
         """The media: uri, start and duration (s), is_segment, samplerate (Hz), sha1."""
-        raise NotImplementedError
 
 
 class IEncoder(IProcessor):
@@ -81,19 +76,16 @@ class IEncoder(IProcessor):
     @abstractmethod
     def format() -> str:
         """Short name of the format."""
-        raise NotImplementedError
 
     @staticmethod
     @abstractmethod
     def file_extension() -> str:
         """Suffix of files of the format, without the dot."""
-        raise NotImplementedError
 
     @staticmethod
     @abstractmethod
     def mime_type() -> str:
         """Media type of the format."""
-        raise NotImplementedError
 
     def set_metadata(self, metadata: Any) -> None:
         """Tags to embed, by name; before the run."""
@@ -108,12 +100,10 @@ class IDecoder(IProcessor):
     @abstractmethod
     def format(self) -> str:
         """Media type of what is decoded."""
-        raise NotImplementedError
 
     @abstractmethod
     def encoding(self) -> str:
         """Short name of the codec."""
-        raise NotImplementedError
 
     def resolution(self) -> int | None:
         """Bits of a sample, None where the codec has no such notion."""
@@ -121,12 +111,10 @@ class IDecoder(IProcessor):
     @abstractmethod
     def metadata(self) -> dict[str, str]:
         """Embedded tags by name."""
-        raise NotImplementedError
 
     @abstractmethod
     def mime_type(self) -> str:
         """Media type of what is decoded."""
-        raise NotImplementedError
 
 
 class IGrapher(IProcessor):
@@ -139,7 +127,6 @@ class IGrapher(IProcessor):
     @abstractmethod
     def name() -> str:
         """Name to show."""
-        raise NotImplementedError
 
     def set_colors(self, background: Any = None, scheme: Any = None) -> None:
         """Colours to draw in."""
@@ -158,13 +145,11 @@ class IAnalyzer(IProcessor):
     @abstractmethod
     def name() -> str:
         """Name to show."""
-        raise NotImplementedError
 
     @staticmethod
     @abstractmethod
     def unit() -> str:
         """Unit of the values: Hz, dB, s; empty for bare numbers."""
-        raise NotImplementedError
 
 
 class IValueAnalyzer(IAnalyzer):
@@ -181,4 +166,3 @@ class IEffect(IProcessor):
     @abstractmethod
     def name() -> str:
         """Name to show."""
-        raise NotImplementedError
