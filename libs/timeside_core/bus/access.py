@@ -32,24 +32,23 @@ class KafkaAccess(BaseModel):
     kafka_mechanism: Mechanism = "SCRAM-SHA-512"
     """How the password is proven; PLAIN sends it, and so needs TLS."""
 
+    @field_validator("kafka_ca", "kafka_certificate")
+    @classmethod
+    def _is_a_file_for_tls(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is not None:
+            if not info.data.get("kafka_tls", True):  # not there where it is wrong itself
+                raise ValueError("needs TIMESIDE_KAFKA_TLS=true")
+            _check_file(file)
+        return file
+
     @field_validator("kafka_ca")
     @classmethod
-    def _holds_authorities(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+    def _holds_authorities(cls, file: Path | None) -> Path | None:
         if file is not None:
-            _check_tls(info)
-            _check_file(file)
             try:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
             except ssl.SSLError:
                 raise ValueError(f"{file} must hold certificates of authorities, as PEM") from None
-        return file
-
-    @field_validator("kafka_certificate")
-    @classmethod
-    def _is_for_tls(cls, file: Path | None, info: ValidationInfo) -> Path | None:
-        if file is not None:
-            _check_tls(info)
-            _check_file(file)
         return file
 
     @field_validator("kafka_key")
@@ -101,11 +100,6 @@ class KafkaAccess(BaseModel):
         if self.kafka_certificate is not None:
             context.load_cert_chain(self.kafka_certificate, self.kafka_key, lambda: _NEVER)
         return context
-
-
-def _check_tls(info: ValidationInfo) -> None:
-    if not info.data.get("kafka_tls", True):  # not there where it is wrong itself
-        raise ValueError("needs TIMESIDE_KAFKA_TLS=true")
 
 
 def _check_file(file: Path) -> None:
